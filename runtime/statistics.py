@@ -1,0 +1,81 @@
+"""Numbers about a running container: counted per batch, read once a second by whoever shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class TaskCounters:
+    """What one task has done since it started in this container. The runner adds to it.
+
+    Attributes:
+        received: messages taken from the inputs.
+        handled: calls that succeeded, counted in messages.
+        sent: messages handed to the outputs, dead letters included.
+        skipped: messages passed over by ``Skip()``.
+        dead: messages sent to a dead letter output.
+        retries: calls made again.
+        commits: checkpoints written.
+    """
+
+    received: int = 0
+    handled: int = 0
+    sent: int = 0
+    skipped: int = 0
+    dead: int = 0
+    retries: int = 0
+    commits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionStatistics:
+    """One partition of a task now.
+
+    Attributes:
+        name: ``system.stream[id]``.
+        remaining: what the system says is left to read, plus what is buffered where the unit is
+            messages; None where it does not tell.
+        unit: ``messages`` or ``bytes``.
+        buffered: messages read ahead and not taken.
+        finished: read to its end.
+    """
+
+    name: str
+    remaining: int | None
+    unit: str
+    buffered: int
+    finished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStatistics:
+    """One task now: its counters, its partitions, and what it waits for.
+
+    Attributes:
+        stalled: the stated cause when a message is in work for too long or the task waits for
+            room, such as ``partition 3 waits 41 s in `price`, key 'A17'``; else None.
+    """
+
+    name: str
+    counters: TaskCounters
+    partitions: tuple[PartitionStatistics, ...]
+    unsettled: int
+    stalled: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerStatistics:
+    """A container now."""
+
+    job: str
+    running_s: float
+    tasks: tuple[TaskStatistics, ...] = field(default_factory=tuple[TaskStatistics, ...])
+
+    def total(self) -> TaskCounters:
+        """The counters of all tasks, those that have left included."""
+        total = TaskCounters()
+        for task in self.tasks:
+            for name in TaskCounters.__slots__:
+                setattr(total, name, getattr(total, name) + getattr(task.counters, name))
+        return total

@@ -1,0 +1,115 @@
+"""The questions about streams that the runtime asks while starting; never one per message."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
+
+from samza_py.message import Offset, Partition, Position
+from samza_py.resource import AsyncResource
+
+
+@dataclass(frozen=True, slots=True)
+class Oldest:
+    """Start at the oldest message that is still there (the default)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """Start behind the newest message: only what comes from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class AtTime:
+    """Start at the first message of this event time or later (milliseconds since 1970)."""
+
+    timestamp_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class AtOffset:
+    """Start just after the given offset of each partition (by its id); others start at oldest."""
+
+    after: Mapping[str, str]
+
+
+StartAt: TypeAlias = Oldest | Newest | AtTime | AtOffset
+"""Where a partition without a checkpoint begins. Resolved once to a position, and checkpointed."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionInfo:
+    """What a system says of one partition of a stream.
+
+    Attributes:
+        lineage: the incarnation of the partition; another one after the stream was deleted and
+            made again. Empty where a system has no such thing.
+        parents: partitions that must be passed before this one may start, with the position up to
+            which they must be (END: read to their end). Kinesis shards after a split, the live
+            part of a backfill.
+    """
+
+    lineage: str = ""
+    parents: Mapping[Partition, Position] = field(default_factory=dict[Partition, Position])
+
+
+class Bounds(NamedTuple):
+    """The ends of a partition, as positions to read *after*.
+
+    Attributes:
+        oldest: reading after this gives the oldest message.
+        newest: reading after this gives only what comes later.
+    """
+
+    oldest: Position
+    newest: Position
+
+
+class Admin(AsyncResource):
+    """Answers questions about a system's declared streams. Opened while a container starts."""
+
+    @abstractmethod
+    async def partitions(self, stream: str) -> Mapping[Partition, PartitionInfo]:
+        """The partitions of a declared stream, closed ones that may still hold messages included.
+
+        Raises:
+            ConnectorError: the stream does not exist; says so by its physical name.
+            UnavailableError: try again.
+        """
+
+    @abstractmethod
+    async def bounds(self, partitions: Collection[Partition]) -> Mapping[Partition, Bounds]:
+        """Where these partitions begin and end now."""
+
+    @abstractmethod
+    async def start_position(self, partition: Partition, start: StartAt) -> Position:
+        """Resolve a start to a durable position.
+
+        Raises:
+            PositionLostError: an ``AtOffset`` that is not there.
+            ConnectorError: the system cannot resolve this kind of start; says which it can.
+        """
+
+    @abstractmethod
+    def compare(self, first: Offset, second: Offset) -> int:
+        """Below 0, 0 or above 0 as the first offset comes before, is, or comes after the second.
+
+        Both are of one partition. Pure; total within a partition; called for messages that a
+        checkpoint may already have in ``done``.
+
+        Raises:
+            CorruptCheckpointError: one of them is not an offset of this system.
+        """
+
+    async def create(self, streams: Collection[str]) -> Sequence[str]:
+        """Make the declared streams that are missing, and give their names; [] where all exist.
+
+        Raises:
+            ConnectorError: the system cannot create streams, or one exists and differs.
+        """
+        return []
+
+    async def trim(self, up_to: Mapping[Partition, Offset]) -> None:
+        """Let the system forget messages up to and including these offsets; may do nothing."""

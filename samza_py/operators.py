@@ -1,0 +1,155 @@
+"""The fluent form: ``job.input(orders).filter(...).map(...).key_by(...).to(priced)``.
+
+A flow compiles to one handler, its steps fused into nested closures: a message takes no queue and
+no loop between two steps. It ends in an ordinary task, so that both forms mix in one job.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
+
+from samza_py.message import Message, Record
+from samza_py.system import Output
+
+K = TypeVar("K")
+V = TypeVar("V")
+K2 = TypeVar("K2")
+V2 = TypeVar("V2")
+
+Pairs: TypeAlias = Sequence[tuple[Any, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One operator of a flow: what it does and the user's function for it."""
+
+    does: Literal["map", "filter", "flat_map", "key_by"]
+    fn: Callable[[Any], Any]
+
+    @property
+    def awaits(self) -> bool:
+        """Whether the function must be awaited."""
+        return inspect.iscoroutinefunction(self.fn)
+
+
+class AddsFlow(Protocol):
+    """What a flow needs of its job: to be made a task at ``to``."""
+
+    def add_flow(self, flow: Flow[Any, Any], to: Output[Any, Any]) -> None:
+        """Add the finished flow as a task."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flow(Generic[K, V]):
+    """A chain of operators over one input; every method gives a longer chain. Ends with ``to``.
+
+    Attributes:
+        job: where ``to`` adds the task.
+        source: the input it reads.
+        name: of the task; by default made of the names of input and output.
+        settings: the task's other keyword arguments, as ``job.task`` takes them.
+        steps: the operators so far.
+    """
+
+    job: AddsFlow
+    source: Any
+    name: str | None
+    settings: Any
+    steps: tuple[Step, ...] = ()
+
+    def map(self, fn: Callable[[V], V2 | Awaitable[V2]]) -> Flow[K, V2]:
+        """Turn each value into another; the function may be ``async def``."""
+        return self._then(Step("map", fn))
+
+    def filter(self, fn: Callable[[V], bool | Awaitable[bool]]) -> Flow[K, V]:
+        """Keep the values for which the function is true."""
+        return self._then(Step("filter", fn))
+
+    def flat_map(self, fn: Callable[[V], Iterable[V2] | Awaitable[Iterable[V2]]]) -> Flow[K, V2]:
+        """Turn each value into none, one or several; the key stays."""
+        return self._then(Step("flat_map", fn))
+
+    def key_by(self, fn: Callable[[V], K2 | Awaitable[K2]]) -> Flow[K2, V]:
+        """Give what follows another key, computed from the value.
+
+        The message goes to the partition of that key at the output; it stays in the same task
+        until then.
+        """
+        return self._then(Step("key_by", fn))
+
+    def to(self, output: Output[K, V]) -> None:
+        """Send what comes out to an output, and add the flow to the job as a task."""
+        self.job.add_flow(self, output)
+
+    def _then(self, step: Step) -> Flow[Any, Any]:
+        return replace(self, steps=(*self.steps, step))
+
+
+def fused(steps: Sequence[Step]) -> Callable[[Message[Any, Any]], Any]:
+    """One handler that runs all steps for a message and yields its results as records."""
+    if any(step.awaits for step in steps):
+        return _fused_async(steps)
+    chain: Callable[[Any, Any], Pairs] = _emit
+    for step in reversed(steps):
+        chain = _linked(step, chain)
+
+    def run(message: Message[Any, Any]) -> Iterator[Record[Any, Any]]:
+        for key, value in chain(message.key, message.value):
+            yield Record(value, key=key)
+
+    return run
+
+
+def _emit(key: Any, value: Any) -> Pairs:
+    return ((key, value),)
+
+
+def _linked(step: Step, then: Callable[[Any, Any], Pairs]) -> Callable[[Any, Any], Pairs]:
+    fn = step.fn
+    if step.does == "map":
+        return lambda key, value: then(key, fn(value))
+    if step.does == "filter":
+        return lambda key, value: then(key, value) if fn(value) else ()
+    if step.does == "key_by":
+        return lambda key, value: then(fn(value), value)
+    return lambda key, value: [pair for item in fn(value) for pair in then(key, item)]
+
+
+def _fused_async(steps: Sequence[Step]) -> Callable[[Message[Any, Any]], Any]:
+    async def emit(key: Any, value: Any) -> Pairs:
+        return ((key, value),)
+
+    chain: Callable[[Any, Any], Awaitable[Pairs]] = emit
+    for step in reversed(steps):
+        chain = _linked_async(step, chain)
+
+    async def run(message: Message[Any, Any]) -> AsyncIterator[Record[Any, Any]]:
+        for key, value in await chain(message.key, message.value):
+            yield Record(value, key=key)
+
+    return run
+
+
+def _linked_async(
+    step: Step, then: Callable[[Any, Any], Awaitable[Pairs]]
+) -> Callable[[Any, Any], Awaitable[Pairs]]:
+    fn = step.fn
+
+    async def result(value: Any) -> Any:
+        given = fn(value)
+        return await given if inspect.isawaitable(given) else given
+
+    async def link(key: Any, value: Any) -> Pairs:
+        got = await result(value)
+        if step.does == "map":
+            return await then(key, got)
+        if step.does == "filter":
+            return await then(key, value) if got else ()
+        if step.does == "key_by":
+            return await then(got, value)
+        return [pair for item in got for pair in await then(key, item)]
+
+    return link

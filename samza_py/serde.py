@@ -1,0 +1,236 @@
+"""Serdes: how the bytes of a stream become values and back.
+
+A stream owns its serdes, handlers never see bytes they did not ask for. Most are made from a type
+by ``serde_for``: ``str`` is UTF-8 text, ``bytes`` are left alone, anything else is JSON read into
+that type by msgspec (or by pydantic where the type is a pydantic model).
+"""
+
+from __future__ import annotations
+
+import types
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar, Union, cast, get_args, get_origin
+
+import msgspec
+
+from samza_py.errors import ConfigError
+
+T = TypeVar("T")
+
+
+class Serde(ABC, Generic[T]):
+    """Turns stored data into values of one type and back. A value itself: holds no resource.
+
+    The two factories are called once a container and task; what they return is called for every
+    message on the event loop, so it must not block. Any exception that the returned functions
+    raise counts as ``SerdeError`` and goes by the error policy of the input.
+    """
+
+    #: Whether a missing value (a tombstone) is a value of this type. Where it is not, a tombstone
+    #: is undecodable. Missing *keys* are always allowed and arrive as None.
+    nullable: bool = False
+
+    @abstractmethod
+    def decoder(self) -> Callable[[Any], T]:
+        """A function from stored data (never None) to a value."""
+
+    @abstractmethod
+    def encoder(self) -> Callable[[T], Any]:
+        """A function from a value to what is stored: bytes, or a row for columnar formats."""
+
+    @property
+    def content(self) -> object:
+        """The Python type of its values, for ``check`` and for messages; None where unknown."""
+        return None
+
+
+def _same(data: Any) -> Any:
+    return data
+
+
+class Raw(Serde[bytes]):
+    """Bytes, left as they are. What a stream without declared types has."""
+
+    nullable = True
+
+    def decoder(self) -> Callable[[Any], bytes]:
+        """Gives the data back unchanged."""
+        return _same
+
+    def encoder(self) -> Callable[[bytes], Any]:
+        """Gives the bytes back; anything else is refused with the type that came."""
+        return _only_bytes
+
+    @property
+    def content(self) -> object:
+        """``bytes``."""
+        return bytes
+
+
+def _only_bytes(value: bytes | None) -> bytes | None:
+    if value is None or isinstance(value, bytes):
+        return value
+    raise TypeError(f"the output takes bytes, not {type(value).__name__}; declare its type")
+
+
+class Text(Serde[str]):
+    """UTF-8 text."""
+
+    def decoder(self) -> Callable[[Any], str]:
+        """Decodes strictly: bytes that are not UTF-8 are undecodable."""
+        return _decode_text
+
+    def encoder(self) -> Callable[[str], Any]:
+        """Encodes as UTF-8."""
+        return str.encode
+
+    @property
+    def content(self) -> object:
+        """``str``."""
+        return str
+
+
+def _decode_text(data: bytes | str) -> str:
+    return data if isinstance(data, str) else data.decode()
+
+
+class Json(Serde[T]):
+    """JSON text of one type: ``Json[Order]()``, ``Json[Order | Refund]()``, or ``Json(Order)``.
+
+    Args:
+        of: the type, where it is not given in brackets. ``Json()`` alone reads plain Python values.
+    """
+
+    def __init__(self, of: type[T] | None = None) -> None:
+        self._of: object = of
+
+    @property
+    def content(self) -> object:
+        """The type inside the brackets; ``Any`` where there is none."""
+        if self._of is None:
+            # typing sets __orig_class__ only after __init__ has returned, so it is read late.
+            alias = getattr(self, "__orig_class__", None)
+            self._of = get_args(alias)[0] if alias is not None else Any
+        return self._of
+
+    @property
+    def nullable(self) -> bool:  # type: ignore[override]  # derived from the type, not set
+        """Whether the type admits None."""
+        return admits_none(self.content)
+
+    def decoder(self) -> Callable[[Any], T]:
+        """Reads and validates in one pass."""
+        of = self.content
+        if _is_pydantic(of):
+            return cast("Callable[[Any], T]", cast("Any", of).model_validate_json)
+        try:
+            return cast("Callable[[Any], T]", msgspec.json.Decoder(cast("Any", of)).decode)
+        except TypeError as error:
+            raise ConfigError("value", f"{of!r} cannot be read from JSON: {error}") from error
+
+    def encoder(self) -> Callable[[T], Any]:
+        """Writes the shortest JSON; the value's own type decides how."""
+        if _is_pydantic(self.content):
+            return _dump_pydantic
+        return msgspec.json.Encoder().encode
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Json) and other.content == self.content
+
+    def __hash__(self) -> int:
+        return hash((Json, str(self.content)))
+
+    def __repr__(self) -> str:
+        return f"Json({getattr(self.content, '__name__', self.content)})"
+
+
+class Row(Serde[T]):
+    """A row of named columns, as CSV and columnar files give it, read into one type.
+
+    Text that stands for a number, a date or a truth value is converted to the field's type; an
+    empty text is None where the field admits None.
+
+    Args:
+        of: a Struct, dataclass, TypedDict or pydantic model; ``dict`` leaves the row as it is.
+    """
+
+    def __init__(self, of: type[T]) -> None:
+        self._of = of
+
+    @property
+    def content(self) -> object:
+        """The type of a row."""
+        return self._of
+
+    def decoder(self) -> Callable[[Any], T]:
+        """Converts a mapping of column names to the type."""
+        of = self._of
+        if _is_pydantic(of):
+            return cast("Callable[[Any], T]", cast("Any", of).model_validate)
+        if of is dict:
+            return _same
+        blank = frozenset(_fields_admitting_none(of))
+
+        def decode(row: dict[str, Any]) -> T:
+            cleaned = {k: None if v == "" and k in blank else v for k, v in row.items()}
+            return msgspec.convert(cleaned, of, strict=False)
+
+        return decode
+
+    def encoder(self) -> Callable[[T], Any]:
+        """Gives a mapping of column names to plain values."""
+        return cast("Callable[[T], Any]", msgspec.to_builtins)
+
+    def __repr__(self) -> str:
+        return f"Row({self._of.__name__})"
+
+
+def serde_for(of: type[T] | Serde[T]) -> Serde[T]:
+    """The serde that a stream declared with this type uses.
+
+    Args:
+        of: a type, or a serde, which is given back as it is.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if isinstance(of, Serde):
+        return of
+    if of is str:
+        return cast("Serde[T]", Text())
+    if of is bytes:
+        return cast("Serde[T]", Raw())
+    origin = get_origin(of)
+    if isinstance(cast("object", of), type) or origin is not None or of is Any:
+        return Json(of)
+    raise ConfigError("value", "must be a type or a serde such as Json[Order]()", of)
+
+
+def admits_none(of: object) -> bool:
+    """Whether None is a value of the type."""
+    if of is Any or of is None or of is type(None):
+        return True
+    if get_origin(of) in (Union, types.UnionType):
+        return any(admits_none(arg) for arg in get_args(of))
+    return False
+
+
+def _is_pydantic(of: object) -> bool:
+    return isinstance(of, type) and hasattr(of, "model_validate_json")
+
+
+def _dump_pydantic(value: Any) -> bytes:
+    text: str = value.model_dump_json()
+    return text.encode()
+
+
+def _fields_admitting_none(of: object) -> list[str]:
+    kind = msgspec.inspect.type_info(cast("Any", of))
+    fields: Any = getattr(kind, "fields", ())
+    return [
+        field.encode_name
+        for field in fields
+        if isinstance(field.type, msgspec.inspect.UnionType | msgspec.inspect.NoneType)
+        and (not isinstance(field.type, msgspec.inspect.UnionType) or field.type.includes_none)
+    ]
