@@ -1,0 +1,116 @@
+# Every target says what it is about to do. Two need nothing but Python 3.11: `demo` and `test`.
+
+DEMO ?= examples.flights
+DEMO_CRASH ?= examples.flights --crash
+BENCH ?= benchmarks
+SIMULATOR ?= tests.simulator
+SEEDS ?= 1-200
+# How long each campaign runs, and from which seed.
+SHORT_CAMPAIGN ?= 10
+FULL_CAMPAIGN ?= 300
+SEED ?= 1
+# Test processes at once; `make test WORKERS=0` runs all in one, for a debugger.
+WORKERS ?= auto
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-crash test check lint types floors test-memory test-slow simulate bench \
+        versions doctor environment lock audit sbom clean
+
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses=8 --dist=worksteal
+SAY := @printf '\n== %s\n'
+# Brings .venv up to date with the named locks; says nothing and asks no network where it is.
+ENVIRONMENT = @python="$$(dev/find_python.sh)" && "$$python" dev/environment.py
+
+help: ## say what each target does
+	@echo 'make TARGET, where TARGET is one of:'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | \
+		while IFS='|' read -r name what; do printf '%-14s %s\n' "$$name" "$$what"; done
+
+demo: ## stream a year of flights through a job (needs Python >= 3.11 alone)
+	$(SAY) 'demo: a year of flights through one job'
+	$(ENVIRONMENT) run demo
+	@$(BIN)/python -m $(DEMO)
+
+demo-crash: ## the same, killed in the middle and started again
+	$(SAY) 'demo-crash: the same job, killed in the middle and started again'
+	$(ENVIRONMENT) run demo
+	@$(BIN)/python -m $(DEMO_CRASH)
+
+test: ## all tests, campaigns in their short form (under 30 minutes)
+	$(SAY) 'test: all tests; each campaign for $(SHORT_CAMPAIGN) s'
+	$(ENVIRONMENT) dev
+	@$(PYTEST) -m 'not slow' --seconds $(SHORT_CAMPAIGN) --seed $(SEED) $(PYTEST_ARGS)
+
+check: lint types floors test-memory ## lint, types, floors, memory-only tests (under 2 minutes)
+
+lint: ## ruff, its format too
+	$(SAY) 'lint: ruff check, ruff format --check'
+	$(ENVIRONMENT) dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: ## mypy and pyright, both strict
+	$(SAY) 'types: mypy --strict, pyright strict'
+	$(ENVIRONMENT) dev
+	@$(BIN)/mypy
+	@$(BIN)/pyright
+
+floors: ## imports go downwards only
+	$(SAY) 'floors: import-linter'
+	$(ENVIRONMENT) dev
+	@$(BIN)/lint-imports --no-logo
+
+test-memory: ## the tests that need no service, no minutes
+	$(SAY) 'test-memory: tests without services and campaigns'
+	$(ENVIRONMENT) dev
+	@$(PYTEST) -m 'not slow and not campaign' $(PYTEST_ARGS)
+
+test-slow: ## the slow tests and the full campaigns
+	$(SAY) 'test-slow: slow tests; each campaign for $(FULL_CAMPAIGN) s'
+	$(ENVIRONMENT) dev
+	@$(PYTEST) -m 'slow or campaign' --seconds $(FULL_CAMPAIGN) --seed $(SEED) $(PYTEST_ARGS)
+
+simulate: ## run the simulator over seeds: make simulate SEEDS=1-1000
+	$(SAY) 'simulate: seeds $(SEEDS)'
+	$(ENVIRONMENT) dev
+	@$(BIN)/python -m $(SIMULATOR) --seeds $(SEEDS)
+
+bench: ## run the benchmarks
+	$(SAY) 'bench: benchmarks on this machine'
+	$(ENVIRONMENT) dev
+	@$(BIN)/python -m $(BENCH)
+
+versions: ## unit and conformance tests on every Python that the classifiers claim
+	$(SAY) 'versions: unit and conformance tests on every claimed Python'
+	$(ENVIRONMENT) dev
+	@$(BIN)/python dev/versions.py
+
+doctor: ## list what is here, what is missing, and how to get it
+	@python="$$(dev/find_python.sh)" && "$$python" dev/doctor.py
+
+environment: ## create or update .venv with all tools
+	$(SAY) 'environment: .venv with all tools'
+	$(ENVIRONMENT) run dev
+
+lock: ## write dev/locks anew from pyproject.toml (needs uv)
+	$(SAY) 'lock: pins and hashes of every tool and dependency'
+	@command -v uv >/dev/null || { echo 'uv is needed. Install it with: pipx install uv' >&2; exit 1; }
+	$(ENVIRONMENT) run
+	@$(BIN)/python dev/lock.py
+
+audit: ## known vulnerabilities in the locked dependencies (asks the network)
+	$(SAY) 'audit: known vulnerabilities in the locked dependencies'
+	$(ENVIRONMENT) --venv .venvs/audit audit
+	@.venvs/audit/bin/pip-audit --disable-pip --require-hashes -r dev/locks/run.txt
+
+sbom: ## write a CycloneDX bill of materials to build/sbom.json
+	$(SAY) 'sbom: build/sbom.json'
+	$(ENVIRONMENT) --venv .venvs/audit audit
+	@mkdir -p build
+	@.venvs/audit/bin/cyclonedx-py requirements dev/locks/run.txt --output-file build/sbom.json
+
+clean: ## remove environments and what tools left behind
+	$(SAY) 'clean: environments and caches'
+	@rm -rf .venv .venvs build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
