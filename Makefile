@@ -9,6 +9,7 @@ SEEDS ?= 1-200
 SHORT_CAMPAIGN ?= 10
 FULL_CAMPAIGN ?= 300
 SEED ?= 1
+VERSIONS_ARGS ?=
 # Test processes at once; `make test WORKERS=0` runs all in one, for a debugger.
 WORKERS ?= auto
 PYTEST_ARGS ?=
@@ -84,8 +85,7 @@ bench: ## run the benchmarks
 
 versions: ## unit and conformance tests on every Python that the classifiers claim
 	$(SAY) 'versions: unit and conformance tests on every claimed Python'
-	$(ENVIRONMENT) dev
-	@$(BIN)/python dev/versions.py
+	@python="$$(dev/find_python.sh)" && "$$python" dev/versions.py $(VERSIONS_ARGS)
 
 doctor: ## list what is here, what is missing, and how to get it
 	@python="$$(dev/find_python.sh)" && "$$python" dev/doctor.py
