@@ -22,7 +22,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses=8 --dist=worksteal
 SAY := @printf '\n== %s\n'
 # Brings .venv up to date with the named locks; says nothing and asks no network where it is.
-ENVIRONMENT = @python="$$(dev/find_python.sh)" && "$$python" dev/environment.py
+ENVIRONMENT = @python="$$(dev/find_python.sh)" && "$$python" -m dev.environment
 
 help: ## say what each target does
 	@echo 'make TARGET, where TARGET is one of:'
@@ -85,10 +85,10 @@ bench: ## run the benchmarks
 
 versions: ## unit and conformance tests on every Python that the classifiers claim
 	$(SAY) 'versions: unit and conformance tests on every claimed Python'
-	@python="$$(dev/find_python.sh)" && "$$python" dev/versions.py $(VERSIONS_ARGS)
+	@python="$$(dev/find_python.sh)" && "$$python" -m dev.versions $(VERSIONS_ARGS)
 
 doctor: ## list what is here, what is missing, and how to get it
-	@python="$$(dev/find_python.sh)" && "$$python" dev/doctor.py
+	@python="$$(dev/find_python.sh)" && "$$python" -m dev.doctor
 
 environment: ## create or update .venv with all tools
 	$(SAY) 'environment: .venv with all tools'
@@ -98,7 +98,7 @@ lock: ## write dev/locks anew from pyproject.toml (needs uv)
 	$(SAY) 'lock: pins and hashes of every tool and dependency'
 	@command -v uv >/dev/null || { echo 'uv is needed. Install it with: pipx install uv' >&2; exit 1; }
 	$(ENVIRONMENT) run
-	@$(BIN)/python dev/lock.py
+	@$(BIN)/python -m dev.lock
 
 audit: ## known vulnerabilities in the locked dependencies (asks the network)
 	$(SAY) 'audit: known vulnerabilities in the locked dependencies'

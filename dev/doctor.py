@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pythons
+from dev import pythons
 
 ROOT = Path(__file__).resolve().parent.parent
 LINKS = ("samza_py/connectors", "samza_py/runtime")

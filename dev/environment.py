@@ -1,6 +1,6 @@
 """Makes a virtual environment and keeps it up to date with the locks in `dev/locks`.
 
-    python3 dev/environment.py [--venv .venv] PART [PART ...]
+    python3 -m dev.environment [--venv .venv] PART [PART ...]
 
 A part is the name of a lock (`run`, `test`, `dev`, `demo`, `audit`). What is up to date is left
 alone without asking the network, so a second call takes a fraction of a second.

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-import pythons
+from dev import pythons
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = ["-m", "not slow and not campaign and not tooling", "-q", "-n", "auto", "--maxprocesses=8"]
@@ -25,7 +25,7 @@ def run_tests(version: str, python: Path) -> bool:
     started = time.monotonic()
     venv = ROOT / ".venvs" / version
     steps = [
-        [str(python), "dev/environment.py", "--venv", str(venv), "test"],
+        [str(python), "-m", "dev.environment", "--venv", str(venv), "test"],
         [str(venv / "bin" / "python"), "-m", "pytest", *TESTS],
     ]
     passed = all(subprocess.run(step, cwd=ROOT, check=False).returncode == 0 for step in steps)
