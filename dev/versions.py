@@ -45,7 +45,7 @@ def main() -> None:
     missing = [version for version in wanted if version not in found]
     failed = [version for version, python in found.items() if not run_tests(version, python)]
     for version in missing:
-        print(f"!! Python {version} is claimed and was NOT tested: it is not on this machine.")
+        print(f"!! Python {version} was NOT tested: it is not on this machine.")
         print(f"!!   {pythons.how_to_install(version)}")
     if failed:
         sys.exit(f"failed on Python {', '.join(failed)}")
