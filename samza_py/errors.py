@@ -2,6 +2,7 @@
 
     SamzaError
     ├ ConfigError            a value given by the user is wrong; found before a socket opens
+    │ └ JobFileError         the job file's own code raised while it was imported
     ├ SerdeError             bytes that are not what their stream says they are
     ├ ConnectorError         a system did not do what it was asked
     │ ├ UnavailableError     it may work later: the runtime backs off and asks again
@@ -45,6 +46,13 @@ class ConfigError(SamzaError):
         self.key = key
         self.why = why
         self.value = value
+
+
+class JobFileError(ConfigError):
+    """The job file's own code raised while it was imported; ``__cause__`` is its error.
+
+    The command line prints that error's traceback too, without the frames of samza-py.
+    """
 
 
 class SerdeError(SamzaError):

@@ -19,6 +19,9 @@ Duration: TypeAlias = float | int | str | timedelta
 Size: TypeAlias = int | str
 """Bytes as a number, or text such as ``"64KiB"``, ``"1MiB"``, ``"10MB"``."""
 
+HIDDEN: Final = "**********"
+"""What is printed in the place of a secret."""
+
 _SECONDS: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES: Final = {
     "b": 1,
@@ -113,7 +116,7 @@ class Secret:
         return self._text
 
     def __repr__(self) -> str:
-        return "Secret('**********')"
+        return f"Secret('{HIDDEN}')"
 
     __str__ = __repr__
 
