@@ -107,11 +107,14 @@ class Claim:
         epoch: grows with every claim of the task and never comes back. It stands in everything
             that is staged or written for the task, so that an older owner can be told apart.
         detail: whatever the store that gave it needs to write under it.
+        job: the job's name, set by the store that gave it. Two jobs may have tasks of one name:
+            what a system keeps for a task (a transactional id, what is staged) it keeps for both.
     """
 
     task: str
     epoch: int
     detail: object = None
+    job: str = ""
 
 
 class CheckpointStore(AsyncResource):
