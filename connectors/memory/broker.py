@@ -37,7 +37,9 @@ class Faults:
     Operations are named after the methods they stand in: ``poll``, ``assign``, ``write``,
     ``receipt``, ``flush``, ``stage``, ``finish``, ``recover``, ``abandon``, ``begin``, ``commit``,
     ``abort``, ``claim`` (a checkpoint store's ``open``), ``checkpoint`` (its ``write``),
-    ``restore``, ``read``, ``release``, ``owns``, and ``open`` for each thing that is opened.
+    ``restore``, ``read``, ``release``, ``on_checkpoint``; an admin's ``partitions``, ``bounds``,
+    ``start_position``, ``create``, ``trim``; a coordinator's ``events``, ``release_tasks``,
+    ``owns``; and ``open`` for each thing that is opened. Those that only read have no ``after``.
     """
 
     async def before(self, operation: str, client: str) -> None:
@@ -61,6 +63,23 @@ class Faults:
 
 Owner: TypeAlias = tuple[str, str]
 """A job and one of its tasks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """What one stage of one output holds.
+
+    Attributes:
+        owner: the job and task that staged it.
+        epoch: of the claim.
+        physical: the stream it is meant for.
+        messages: in order.
+    """
+
+    owner: Owner
+    epoch: int
+    physical: str
+    messages: Sequence[Outgoing]
 
 
 class Link:
@@ -149,6 +168,8 @@ class Broker:
         epochs: the newest claim of each task, by job and task.
         transactions: how to abort the open transaction of a task, by job and task.
         jobs: checkpoints and changelogs by job.
+        staged: what two-phase producers have put aside, by number.
+        finished: the numbers of what was made visible.
         faults: what strikes its clients; None where nothing does.
     """
 
@@ -156,10 +177,13 @@ class Broker:
         self.epochs: dict[Owner, int] = {}
         self.transactions: dict[Owner, Callable[[], None]] = {}
         self.jobs: dict[str, Kept] = {}
+        self.staged: dict[int, Staged] = {}
+        self.finished: set[int] = set()
         self.topics: dict[str, Topic] = {}
         self.committed: dict[TaskPartition, Position] = {}
         self.faults: Faults | None = None
         self._incarnations = 0
+        self._stages = 0
 
     def link(self, client: str) -> Link:
         """A new line for a client."""
@@ -196,6 +220,11 @@ class Broker:
     def recreate(self, physical: str) -> None:
         """Delete a stream and make it again, empty and with another lineage."""
         self.topic(physical).recreate(self._lineage(physical))
+
+    def next_stage(self) -> int:
+        """A number that no stage has had."""
+        self._stages += 1
+        return self._stages
 
     def fence(self, owner: Owner, epoch: int) -> None:
         """Make a claim the newest of its task and abort the transaction that is open for the task.

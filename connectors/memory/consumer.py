@@ -129,8 +129,10 @@ class MemoryConsumer(Consumer):
         failure = error or _lost(key, log, at)
         if failure is not None:
             return seat, at, Fetched((), Offset(str(at - 1)), error=failure)
-        found, after = log.read(key.partition, at, room.messages, room.bytes)
         stable = log.stable
+        if at == stable and seat.at_head and not log.closed:
+            return None
+        found, after = log.read(key.partition, at, room.messages, room.bytes)
         at_head = after == stable
         finished = log.closed and after == log.end
         if after == at and at_head == seat.at_head and not finished:

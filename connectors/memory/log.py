@@ -160,9 +160,10 @@ class Log:
     def visible(self, start: int) -> int:
         """How many records can be seen from an offset on."""
         stable = self.stable
+        at = max(0, bisect_right(self._hidden, (start, self.end)) - 1)
         hidden = sum(
             min(last + 1, stable) - max(first, start)
-            for first, last in self._hidden
+            for first, last in self._hidden[at:]
             if last >= start and first < stable
         )
         return max(0, stable - start) - hidden

@@ -80,10 +80,13 @@ class WritingProducer(Producer):
         if len(batch) > self.limits.messages:
             limit = self.limits.messages
             raise ConnectorError(f"memory: {len(batch)} messages in a write, the limit is {limit}")
-        watched = self._link.watched or self.requests is Requests.BY_MESSAGE
-        lanes = self._lanes(batch) if watched else ()
-        failures = self._accept(batch, lanes, within)
-        if not watched:
+        several = len(self._physical) > 1
+        streams = {message.stream for message in batch} if several else {batch[0].stream}
+        self._check(streams, within)
+        counted = self._link.watched or self._blocked or self.requests is Requests.BY_MESSAGE
+        lanes = self._lanes(batch) if counted else ()
+        failures = self._accept(batch, streams, lanes, within)
+        if not counted:
             return Settled(failures)
         receipt = _Receipt(self, lanes, failures)
         try:
@@ -113,25 +116,30 @@ class WritingProducer(Producer):
         """The lanes of a batch, kept as long as the batch is unsettled."""
         lanes = [self.lane(message) for message in batch]
         if self.requests is Requests.BY_MESSAGE:
+            seen = {lane for lane in self._unsettled if self._unsettled[lane] > 0}
             for lane in lanes:
-                if self._unsettled[lane] or lanes.count(lane) > 1:
+                if lane in seen:
                     raise ConnectorError(f"memory: two unsettled messages of lane {lane} at once")
+                seen.add(lane)
         self._unsettled.update(lanes)
         return lanes
 
     def _accept(
-        self, batch: Sequence[Outgoing], lanes: Sequence[Hashable], within: Transaction | None
+        self,
+        batch: Sequence[Outgoing],
+        streams: set[str],
+        lanes: Sequence[Hashable],
+        within: Transaction | None,
     ) -> Failures:
         """Decide on each message and write those that go through, in one synchronous step."""
-        several = len(self._physical) > 1
-        streams = {message.stream for message in batch} if several else {batch[0].stream}
-        self._check(streams, within)
         faults = self._link.broker.faults
         if faults is None and not self._blocked:
             fates: dict[int, Fault] = {}
             written = batch
         else:
-            struck = faults.messages(self._link.client, batch) if faults is not None else {}
+            struck: Mapping[int, Fault] = {}
+            if faults is not None:
+                struck = faults.messages(self._link.client, batch)
             fates = self._fates(struck, lanes)
             written = [m for i, m in enumerate(batch) if i not in fates or fates[i].written]
         groups, rejected = self._spread(written, streams)

@@ -22,7 +22,7 @@ class Settings(TypedDict, total=False):
         partitions: how many it is made with; 1 by default.
         start: where a partition without a checkpoint begins; oldest by default.
         physical: the broker's name for it; the logical one by default.
-        promise: what it promises; that of its system by default.
+        promise: what it promises: that of its system by default, or only at least once.
         finite: it is closed as soon as somebody begins to read it, and so has an end.
         max_message_bytes: a larger message is rejected; no limit by default.
     """
@@ -55,6 +55,9 @@ class MemoryStream(Stream[K, V]):
         super().__init__(system, name, key, value, start=start, physical=physical)
         if partitions < 1:
             raise ConfigError(f"streams.{name}.partitions", "must be at least 1", partitions)
+        if promise not in (None, Promise.AT_LEAST_ONCE, system.promise):
+            why = f"its system promises {system.promise.value}; a stream may only promise less"
+            raise ConfigError(f"streams.{name}.promise", why, promise.value)
         self.partitions = partitions
         self.finite = finite
         self.max_message_bytes = max_message_bytes

@@ -23,10 +23,12 @@ from samza_py.connectors.memory.checkpoints import MemoryCheckpoints
 from samza_py.connectors.memory.consumer import MemoryConsumer
 from samza_py.connectors.memory.log import Log
 from samza_py.connectors.memory.producer import MemoryProducer
+from samza_py.connectors.memory.staging import StagingProducer
 from samza_py.connectors.memory.streams import MemoryStream, Settings
 from samza_py.connectors.memory.topic import Topic
 from samza_py.connectors.memory.transactions import MemoryTransaction
 from samza_py.consumer import Consumer
+from samza_py.errors import ConfigError
 from samza_py.message import Headers, Message, Outgoing, Partition
 from samza_py.producer import Limits, Producer, Promise, Requests
 from samza_py.serde import Serde, serde_for
@@ -151,10 +153,18 @@ class Memory(System):
         """A new producer for these outputs.
 
         Raises:
-            ConfigError: two-phase outputs beside others, or without a claim.
+            ConfigError: two-phase outputs without a claim.
         """
         physical = {name: output.physical for name, output in outputs.items()}
         promises = {name: self.promise_of(output) for name, output in outputs.items()}
+        if Promise.TWO_PHASE in promises.values():
+            if claim is None:
+                raise ConfigError(
+                    f"systems.{self.name}", "two-phase outputs are written for a claim"
+                )
+            return StagingProducer(
+                self.link, physical, self.requests, self.limits, promises=promises, claim=claim
+            )
         return MemoryProducer(
             self.link, physical, self.requests, self.limits, promises=promises, claim=claim
         )
