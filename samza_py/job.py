@@ -117,6 +117,28 @@ class Job(Generic[R]):
         ConfigError: the name or an option is wrong.
     """
 
+    @overload
+    def __init__(
+        self: Job[None],
+        name: str,
+        *,
+        lifespan: None = None,
+        checkpoints: Checkpoints | None = None,
+        coordinator: Coordination | None = None,
+        on_error: ErrorPolicy | None = None,
+        **options: Any,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        name: str,
+        *,
+        lifespan: Callable[[], AbstractAsyncContextManager[R]],
+        checkpoints: Checkpoints | None = None,
+        coordinator: Coordination | None = None,
+        on_error: ErrorPolicy | None = None,
+        **options: Any,
+    ) -> None: ...
     def __init__(
         self,
         name: str,
