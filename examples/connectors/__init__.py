@@ -1,0 +1,1 @@
+"""Connectors outside the package, written as anyone would write one."""
