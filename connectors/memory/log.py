@@ -9,12 +9,21 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right, insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from typing import Any, Final, NamedTuple
 
-from samza_py.errors import CorruptCheckpointError
-from samza_py.message import Headers, Message, Offset, Outgoing, Partition, size_of
+from samza_py.errors import CorruptCheckpointError, SerdeError
+from samza_py.message import (
+    Headers,
+    Message,
+    Offset,
+    Outgoing,
+    Partition,
+    Received,
+    Undecodable,
+    size_of,
+)
 
 #: What ``size_of`` counts for a message besides its key, value and headers.
 _ENVELOPE: Final = size_of(Message(Partition("", "", ""), Offset("0"), None, None))
@@ -23,10 +32,16 @@ _KEPT_NAMES: Final = 1 << 20
 _names: list[str] = []
 
 
+class Damaged(NamedTuple):
+    """Stands in a log for bytes that the consumer itself cannot read."""
+
+    raw: bytes
+
+
 class Read(NamedTuple):
     """What a read found: visible messages, and the offset of the next record to look at."""
 
-    messages: list[Message[Any, Any]]
+    messages: list[Received]
     next: int
 
 
@@ -39,6 +54,7 @@ class Log:
         end: the offset that the next record gets.
         closed: no record will ever be added, but for the end of transactions that are open.
         gone: its stream was deleted or made again; nobody can read on.
+        damaged: some values in it are ``Damaged``.
     """
 
     def __init__(self, id: str) -> None:  # noqa: A002  (as Partition calls it)
@@ -47,6 +63,7 @@ class Log:
         self.end = 0
         self.closed = False
         self.gone = False
+        self.damaged = False
         self._keys: list[bytes | None] = []
         self._values: list[Any] = []
         self._times: list[int] = []
@@ -140,7 +157,7 @@ class Log:
             stop = min(stable, start + room_messages)
             messages, _ = self._messages(partition, start, stop, room_bytes)
             return Read(messages, start + len(messages))
-        found: list[Message[Any, Any]] = []
+        found: list[Received] = []
         at = self._past_hidden(start, stable)
         while at < stable and len(found) < room_messages and room_bytes > 0:
             stop = min(self._next_hidden(at, stable), at + room_messages - len(found))
@@ -186,17 +203,20 @@ class Log:
 
     def _messages(
         self, partition: Partition, start: int, stop: int, room_bytes: int
-    ) -> tuple[list[Message[Any, Any]], int]:
+    ) -> tuple[list[Received], int]:
         a, b = start - self.base, stop - self.base
         keys, values, headers = self._keys[a:b], self._values[a:b], self._headers[a:b]
         names = offset_names(start, stop)
         times = self._times[a:b]
         # Not Message[Any, Any]: calling the alias goes through typing and costs ten times as much.
+        rows: Iterator[Received]
         rows = map(Message, repeat(partition), names, keys, values, times, headers)
+        if self.damaged:
+            rows = map(_as_received, rows)
         size = _plain_size(keys, values, headers)
         if size is not None and size <= room_bytes:
             return list(rows), size
-        messages: list[Message[Any, Any]] = []
+        messages: list[Received] = []
         size = 0
         for message in rows:
             messages.append(message)
@@ -217,6 +237,22 @@ class Log:
     def _next_hidden(self, at: int, stable: int) -> int:
         index = bisect_right(self._hidden, (at, self.end))
         return min(self._hidden[index][0], stable) if index < len(self._hidden) else stable
+
+
+def _as_received(message: Received) -> Received:
+    found = message.raw_value
+    if not isinstance(found, Damaged):
+        return message
+    return Undecodable(
+        message.partition,
+        message.offset,
+        message.offset,
+        found.raw,
+        SerdeError("memory: put there as undecodable"),
+        message.raw_key,
+        message.timestamp_ms,
+        message.headers,
+    )
 
 
 def _plain_size(keys: list[bytes | None], values: list[Any], headers: list[Headers]) -> int | None:

@@ -10,7 +10,7 @@ import msgspec
 from samza_py.checkpoint import Claim, Token
 from samza_py.connectors.memory.broker import Broker, Link, Staged
 from samza_py.connectors.memory.log import Log
-from samza_py.connectors.memory.producer import WritingProducer
+from samza_py.connectors.memory.writing import WritingProducer
 from samza_py.errors import ConnectorError
 from samza_py.message import Outgoing
 from samza_py.producer import Limits, Promise, Requests, TwoPhaseProducer

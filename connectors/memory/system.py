@@ -21,7 +21,7 @@ from samza_py.connectors.memory.admin import MemoryAdmin
 from samza_py.connectors.memory.broker import Broker, Link
 from samza_py.connectors.memory.checkpoints import MemoryCheckpoints
 from samza_py.connectors.memory.consumer import MemoryConsumer
-from samza_py.connectors.memory.log import Log
+from samza_py.connectors.memory.log import Damaged, Log
 from samza_py.connectors.memory.producer import MemoryProducer
 from samza_py.connectors.memory.staging import StagingProducer
 from samza_py.connectors.memory.streams import MemoryStream, Settings
@@ -223,6 +223,14 @@ class Memory(System):
         """Write stored data as it is, also what no serde can read. Raises what ``put`` raises."""
         self._write(stream, [Outgoing(stream.name, key, value, timestamp_ms, headers, partition)])
 
+    def put_undecodable(self, stream: AnyStream, raw: bytes, *, partition: str = "0") -> None:
+        """Write something that the consumer itself reports as ``Undecodable``.
+
+        Raises what ``put`` raises, and ``ConnectorError`` where there is no such partition.
+        """
+        self._topic(stream).log(partition).damaged = True
+        self.put_raw(stream, None, Damaged(raw), partition=partition)
+
     def read(self, stream: Stream[K, V]) -> list[Message[K, V]]:
         """All committed messages that are there, decoded, partition by partition.
 
@@ -238,12 +246,16 @@ class Memory(System):
         return messages
 
     def read_raw(self, stream: AnyStream) -> list[Message[Any, Any]]:
-        """All committed messages that are there, undecoded, partition by partition."""
+        """All committed messages that are there, undecoded, partition by partition.
+
+        What was put there as undecodable is left out.
+        """
         found: list[Message[Any, Any]] = []
         for name, log in self._topic(stream).logs.items():
             place = Partition(self.name, stream.name, name)
             count = max(1, log.end - log.base)
-            found += log.read(place, log.base, count, 1 << 62).messages
+            received = log.read(place, log.base, count, 1 << 62).messages
+            found += [message for message in received if isinstance(message, Message)]
         return found
 
     async def wait_for(self, stream: AnyStream, count: int) -> None:
