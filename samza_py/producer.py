@@ -117,9 +117,10 @@ class Settled(Receipt):
 class Producer(AsyncResource):
     """Writes to the outputs of one system, for a whole container or for one claim.
 
-    Opened by ``async with``. ``write`` calls may overlap as ``requests`` and ``limits.in_flight``
-    allow; the other methods are called one at a time and, for the two-phase ones, only when no
-    write is unsettled.
+    Opened by ``async with``. ``write`` calls to one output overlap as ``requests`` and
+    ``limits.in_flight`` allow; those to different outputs are independent of each other, so that
+    a stuck output stops no other. The other methods are called one at a time and, for the
+    two-phase ones, only when no write is unsettled.
     """
 
     limits: Limits = Limits()
@@ -140,7 +141,7 @@ class Producer(AsyncResource):
 
         Args:
             batch: within ``limits``, not empty. A single message above ``limits.bytes`` comes
-                alone. The list belongs to the producer from here on.
+                alone. The producer must not change the list.
             within: the open transaction, for a transactional output under exactly-once.
 
         Raises:

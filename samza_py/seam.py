@@ -9,11 +9,13 @@ the running loop's own clock, which a virtual-time loop supplies.
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from concurrent.futures import Executor
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -22,6 +24,9 @@ T = TypeVar("T")
 
 class Seam:
     """The real world. Subclass it to put another in its place."""
+
+    #: Whether a thread may watch for a loop that stands still; off where time is not real.
+    watches_loop = True
 
     def __init__(self) -> None:
         self.random = random.Random()  # noqa: S311  (jitter, not secrets)
@@ -36,6 +41,12 @@ class Seam:
         Raises what it raises. Under cancellation the thread runs on to its end unobserved.
         """
         return await asyncio.to_thread(fn, *args, **kwargs)
+
+    async def in_pool(self, pool: Executor, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a blocking call in a bounded pool of the runtime's; as ``in_thread`` otherwise."""
+        context = copy_context()
+        call = functools.partial(context.run, fn, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(pool, call)
 
     def reached(self, point: str) -> None:
         """Hear that the runtime has come to a named point, such as ``commit.prepared``.
@@ -54,7 +65,7 @@ def seam() -> Seam:
 
 
 @contextmanager
-def use_seam(replacement: Seam) -> Iterator[Seam]:
+def use_seam(replacement: Seam) -> Generator[Seam]:
     """Put another seam in place for the block and for the children started in it."""
     token = _current.set(replacement)
     try:

@@ -1,0 +1,181 @@
+"""The runner for batch tasks: one call for what is there, and what happens when it fails.
+
+A failed batch is rolled back whole. ``BatchFailed`` names the culprits: the others run again as
+one batch, then each named message goes by its policy, with later ones of its key behind it. Any
+other error runs the messages one by one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from samza_py.errors import SerdeError
+from samza_py.message import Message, Record
+from samza_py.runtime.attempt import Attempt
+from samza_py.runtime.buffer import PartitionBuffer
+from samza_py.runtime.calling import Caller, ended_call, no_output
+from samza_py.runtime.processing import Codec, LeftUnread
+from samza_py.runtime.runner import Runner
+from samza_py.runtime.watch import Watched
+from samza_py.task import BatchFailed
+
+AnyMessage = Message[Any, Any]
+
+
+class BatchCaller(Caller):
+    """Calls a batch handler, with many messages or with one."""
+
+    async def call_batch(self, batch: Sequence[AnyMessage], watched: Watched) -> None:
+        """One attempt for all; raises what ``Caller.call`` raises, and ``BatchFailed``."""
+        attempt = Attempt(self.scope, None)
+        watched.calling = batch[0]
+        try:
+            await self._batch_results(self._start(batch, attempt), attempt, None)
+            attempt.take_effect()
+        except (Exception, asyncio.CancelledError) as error:
+            ended = ended_call(watched, self.scope.spec, error)
+            if ended is error:
+                raise
+            raise ended from error
+        finally:
+            watched.calling = None
+            attempt.closed = True
+
+    def _start(self, message: Any, attempt: Attempt) -> Any:
+        return super()._start([message] if isinstance(message, Message) else message, attempt)
+
+    async def _results(
+        self, result: Any, message: AnyMessage, attempt: Attempt, key: bytes | None
+    ) -> None:
+        """A batch of one: ``BatchFailed`` can only mean this message."""
+        try:
+            await self._batch_results(result, attempt, message)
+        except BatchFailed as failed:
+            raise next(iter(failed.errors.values())) from failed
+
+    async def _batch_results(self, result: Any, attempt: Attempt, only: AnyMessage | None) -> None:
+        if asyncio.iscoroutine(result) or isinstance(result, asyncio.Future):
+            result = await result
+        for record in result or ():
+            source = record.source if isinstance(record, Record) else None
+            if source is None:
+                source = only
+            if source is None:
+                raise TypeError(
+                    f"batch task {self.scope.spec.name} returned {type(record).__name__}; return "
+                    "Record(value, source=message), so that a failure later on finds its input"
+                )
+            if self.to is None:
+                raise no_output(self.scope.spec, record)
+            attempt.keep(self.to, self.to.result(record, source, source.raw_key, attempt.number))
+
+
+class BatchRunner(Runner):
+    """Calls a batch handler with what a partition has ready; see ``Runner``."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._watch = Watched()
+        self.watched.append(self._watch)
+
+    async def run(self) -> None:
+        """Work off the buffers, a batch at a time."""
+        scope = self.scope
+        self._watch.child = asyncio.current_task()
+        while not scope.stopping:
+            buffer = self.next_buffer()
+            if buffer is None:
+                scope.hand_over()
+                if self.exhausted:
+                    return
+                await scope.wakeup.wait()
+                continue
+            await self._take_batch(buffer)
+            scope.hand_over()
+            await self.give_way()
+
+    async def _take_batch(self, buffer: PartitionBuffer) -> None:
+        chunk = buffer.chunk()
+        assert chunk is not None  # noqa: S101  (for the type checker: the chooser has looked)
+        messages = chunk.messages[chunk.next : chunk.next + self.scope.spec.batch_messages]
+        codec = self.codecs[buffer.key.partition]
+        progress = buffer.progress
+        for message in messages:
+            message.seq = progress.begin()
+        used_up = buffer.took(chunk, len(messages))
+        if used_up:
+            progress.mark(chunk.position)
+        self.scope.counters.received += len(messages)
+        self.scope.dirty = True
+        self.has_room(buffer)
+        batch: list[AnyMessage] = []
+        for message in messages:
+            try:
+                batch.append(codec.decode(message))
+            except SerdeError as error:
+                self.processor.failures.settle(message, error, 0)
+                progress.finish(message.seq, message.offset)
+        try:
+            await self._run(batch, codec, buffer)
+        except LeftUnread:
+            return
+
+    async def _run(self, batch: Sequence[AnyMessage], codec: Codec, buffer: PartitionBuffer) -> None:
+        """Finish a batch, one way or another."""
+        if not batch:
+            return
+        caller = self.caller
+        assert isinstance(caller, BatchCaller)  # noqa: S101  (made together)
+        try:
+            await caller.call_batch(batch, self._watch)
+        except BatchFailed as failed:
+            await self._run_apart(batch, failed.errors, codec, buffer)
+        except Exception as error:
+            if len(batch) == 1:
+                await self._single(batch[0], codec, buffer, error)
+            else:
+                for message in batch:
+                    await self._run([message], codec, buffer)
+        else:
+            self.scope.counters.handled += len(batch)
+            for message in batch:
+                buffer.progress.finish(message.seq, message.offset)
+
+    async def _run_apart(
+        self,
+        batch: Sequence[AnyMessage],
+        errors: dict[int, Exception],
+        codec: Codec,
+        buffer: PartitionBuffer,
+    ) -> None:
+        """Run the good ones together, then the named ones and what waits behind them."""
+        together: list[AnyMessage] = []
+        behind: list[tuple[AnyMessage, Exception | None]] = []
+        held: set[bytes] = set()
+        for index, message in enumerate(batch):
+            key = message.raw_key
+            if index in errors:
+                behind.append((message, errors[index]))
+                if key is not None:
+                    held.add(key)
+            elif key is not None and key in held:
+                behind.append((message, None))
+            else:
+                together.append(message)
+        await self._run(together, codec, buffer)
+        for message, error in behind:
+            if error is None:
+                await self._run([message], codec, buffer)
+            else:
+                await self._single(message, codec, buffer, error)
+
+    async def _single(
+        self, message: AnyMessage, codec: Codec, buffer: PartitionBuffer, error: Exception
+    ) -> None:
+        """One message has failed once: go on by its policy, in batches of one."""
+        if isinstance(error, BatchFailed):
+            error = next(iter(error.errors.values()))
+        await self.processor.attempts(message, codec, self._watch, 1, error)
+        buffer.progress.finish(message.seq, message.offset)

@@ -1,0 +1,145 @@
+"""The bounded buffer of one partition of one task: what was read and not yet taken.
+
+Fetches are kept whole, as chunks, and taken from the front; nothing is moved message by message
+from one queue to another.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from samza_py.consumer import Fetched, Room
+from samza_py.message import END, Offset, Position, Received, TaskPartition, size_of
+from samza_py.runtime.progress import Progress
+from samza_py.runtime.statistics import PartitionStatistics
+from samza_py.system import Input
+
+
+class Chunk:
+    """Messages of one fetch, and the position that is reached behind the last of them."""
+
+    __slots__ = ("bytes_each", "messages", "next", "position")
+
+    def __init__(self, messages: list[Received], position: Position, bytes_each: int) -> None:
+        self.messages = messages
+        self.position = position
+        self.bytes_each = bytes_each
+        self.next = 0
+
+
+class PartitionBuffer:
+    """One partition of a task between the intake, which fills it, and the runner, which takes.
+
+    Args:
+        key: the task and the partition.
+        source: the declared input it belongs to.
+        progress: where the task stands in it.
+        compare: the order of its offsets.
+        max_messages: its bound in messages.
+        max_bytes: its bound in bytes.
+        priority: higher is read first.
+    """
+
+    def __init__(
+        self,
+        key: TaskPartition,
+        source: Input[Any, Any],
+        progress: Progress,
+        compare: Callable[[Offset, Offset], int],
+        *,
+        max_messages: int,
+        max_bytes: int,
+        priority: int = 0,
+    ) -> None:
+        self.key = key
+        self.source = source
+        self.progress = progress
+        self.priority = priority
+        self.read_to: Position = progress.after
+        self.finished = progress.after is END
+        self.at_head = False
+        self._compare = compare
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._chunks: deque[Chunk] = deque()
+        self._messages = 0
+        self._bytes = 0
+        self._remaining: int | None = None
+        self._unit = "messages"
+
+    def room(self) -> Room | None:
+        """What a poll may bring now; None while the buffer is more than half full.
+
+        Half, so that a fetch is worth its cost: a buffer topped up message by message would make
+        a poll for each.
+        """
+        if self._messages * 2 > self._max_messages or self._bytes * 2 > self._max_bytes:
+            return None
+        return Room(self._max_messages - self._messages, max(1, self._max_bytes - self._bytes))
+
+    def fill(self, fetched: Fetched, unit: str) -> bool:
+        """Keep what a poll has brought; true when there is now something to take."""
+        self.read_to = fetched.position
+        self.at_head = fetched.at_head
+        self._remaining = fetched.remaining
+        self._unit = unit
+        self.finished = fetched.finished
+        messages = list(fetched.messages)
+        if self.progress.resuming:
+            stretches = self.progress.without_done(messages, fetched.position, self._compare)
+        else:
+            stretches = [(messages, fetched.position)]
+        for some, position in stretches:
+            self._keep(some, position)
+        return bool(stretches)
+
+    def _keep(self, messages: list[Received], position: Position) -> None:
+        count = len(messages)
+        # Sampling is enough: rooms are goals, and asking every message its size costs as much as
+        # reading it. The first, the middle and the last stand for the rest.
+        sample = (messages[0], messages[count // 2], messages[-1]) if count > 3 else messages
+        each = sum(map(size_of, sample)) // len(sample) if messages else 0
+        self._chunks.append(Chunk(messages, position, each))
+        self._messages += count
+        self._bytes += count * each
+
+    def chunk(self) -> Chunk | None:
+        """The chunk to take from, or None when the buffer is empty."""
+        return self._chunks[0] if self._chunks else None
+
+    def took(self, chunk: Chunk, count: int) -> bool:
+        """The next messages of the front chunk were taken; true when it is used up."""
+        chunk.next += count
+        self._messages -= count
+        self._bytes -= count * chunk.bytes_each
+        if chunk.next < len(chunk.messages):
+            return False
+        self._chunks.popleft()
+        return True
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to take."""
+        return not self._chunks
+
+    @property
+    def exhausted(self) -> bool:
+        """Read to its end and taken to the last message."""
+        return self.finished and not self._chunks
+
+    def drop(self) -> None:
+        """Forget what was read ahead: it will be read again from ``progress.after``."""
+        self._chunks.clear()
+        self._messages = 0
+        self._bytes = 0
+        self.read_to = self.progress.after
+
+    def statistics(self) -> PartitionStatistics:
+        """What people see of it."""
+        remaining = self._remaining
+        if remaining is not None and self._unit == "messages":
+            remaining += self._messages
+        name = str(self.key.partition)
+        return PartitionStatistics(name, remaining, self._unit, self._messages, self.exhausted)

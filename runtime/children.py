@@ -1,0 +1,63 @@
+"""A group of children that fail as one: the first error is everybody's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+
+class Children:
+    """Starts children, gives the first failure to whoever waits, and ends them all.
+
+    Not ``asyncio.TaskGroup``: a failure here must not cancel the parent, which may have a last
+    commit to make, and it must arrive as the error it is, not wrapped in a group.
+    """
+
+    def __init__(self) -> None:
+        self._children: set[asyncio.Task[Any]] = set()
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def start(self, run: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        """Start a child; its failure, or ``fail``, ends every ``wait``."""
+        child = asyncio.get_running_loop().create_task(run, name=name)
+        self._children.add(child)
+        child.add_done_callback(self._ended)
+        return child
+
+    def fail(self, error: BaseException) -> None:
+        """Report a failure from where nothing can be raised."""
+        if not self._failed.done():
+            self._failed.set_exception(error)
+            self._failed.exception()  # looked at: an unread failure is not worth a warning
+
+    async def wait(self, child: asyncio.Task[Any] | asyncio.Future[Any]) -> None:
+        """Wait until a child has ended.
+
+        Raises:
+            Exception: the first failure of any child, this one included.
+        """
+        await asyncio.wait((child, self._failed), return_when=asyncio.FIRST_COMPLETED)
+        if self._failed.done():
+            self._failed.result()
+
+    @property
+    def failure(self) -> BaseException | None:
+        """The first failure, if there is one."""
+        return self._failed.exception() if self._failed.done() else None
+
+    async def end(self) -> None:
+        """Cancel every child and wait until all have ended. What they raise then is dropped."""
+        self._failed.cancel()
+        children = [child for child in self._children if child is not asyncio.current_task()]
+        for child in children:
+            child.cancel()
+        if children:
+            await asyncio.wait(children)
+
+    def _ended(self, child: asyncio.Task[Any]) -> None:
+        self._children.discard(child)
+        if not child.cancelled():
+            error = child.exception()
+            if error is not None:
+                self.fail(error)

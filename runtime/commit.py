@@ -1,0 +1,160 @@
+"""The commit: cut, settle or stage, one atomic step, hand down, finish.
+
+It cuts first and never waits for attempts in flight: what finishes after the cut belongs to the
+next commit. Killed between any two lines below, a task loses nothing; state is right at any
+guarantee, because changelog and checkpoint are the one atomic step in the middle.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from samza_py.checkpoint import (
+    Change,
+    Checkpoint,
+    CheckpointStore,
+    Claim,
+    InputProgress,
+    Token,
+)
+from samza_py.errors import FencedError, UnavailableError
+from samza_py.message import Partition
+from samza_py.runtime.backoff import Backoff
+from samza_py.runtime.producing import OpenTransaction
+from samza_py.seam import seam
+
+
+@dataclass(slots=True)
+class Draft:
+    """A checkpoint in the making; each participant adds its part.
+
+    Attributes:
+        number: of the commit.
+        generation: everything up to it is covered.
+        changes: new entries of stores that changed, by store name.
+    """
+
+    number: int
+    generation: int = 0
+    inputs: dict[Partition, InputProgress] = field(default_factory=dict[Partition, InputProgress])
+    outputs: dict[str, tuple[Token, ...]] = field(default_factory=dict[str, tuple[Token, ...]])
+    stores: dict[str, str] = field(default_factory=dict[str, str])
+    control: dict[str, Any] = field(default_factory=dict[str, Any])
+    changes: dict[str, Sequence[Change]] = field(default_factory=dict[str, Sequence[Change]])
+
+    def checkpoint(self, claim: Claim) -> Checkpoint:
+        """The checkpoint as it will be stored."""
+        return Checkpoint(
+            claim.epoch, self.number, self.inputs, self.outputs, self.stores, self.control
+        )
+
+
+class Participant(ABC):
+    """Something of a task that a commit covers: its outputs, stores, timers, inputs.
+
+    After an abort no participant is rolled back in place: the task is dropped as a whole and
+    opened again from its checkpoint, which is the same road as a crash and tested with it.
+    """
+
+    @abstractmethod
+    def cut(self, draft: Draft) -> None:
+        """Draw the line: all that is finished now belongs to this commit. Never waits."""
+
+    async def prepare(self, draft: Draft) -> None:
+        """Make what is before the line durable, or staged; add to the draft."""
+
+    async def commit(self, draft: Draft) -> None:
+        """Hear that the checkpoint is durable, and do what had to wait for it."""
+
+    async def recover(self, claim: Claim, checkpoint: Checkpoint | None) -> None:
+        """Bring everything to what the checkpoint says, before the task starts."""
+
+
+class Committer:
+    """Commits one task under one claim.
+
+    Args:
+        claim: the ownership.
+        store: where the checkpoint goes.
+        participants: in the order in which they prepare and commit.
+        transaction: what the checkpoint is written within under exactly-once, else None.
+        number: of the last commit, from the checkpoint.
+    """
+
+    def __init__(
+        self,
+        claim: Claim,
+        store: CheckpointStore,
+        participants: Sequence[Participant],
+        transaction: OpenTransaction | None,
+        number: int,
+    ) -> None:
+        self._claim = claim
+        self._store = store
+        self._participants = participants
+        self._transaction = transaction
+        self._number = number
+
+    async def commit(self) -> None:
+        """Make all that is finished durable. Not to be called twice at once.
+
+        Cancellation: safe at any point, as a crash is; the task must then be dropped.
+
+        Raises:
+            FencedError: a newer owner exists; nothing has taken effect.
+            CheckpointError: the checkpoint cannot be written.
+            ConnectorError: an output cannot be made durable.
+        """
+        reached = seam().reached
+        draft = Draft(self._number + 1)
+        for participant in self._participants:
+            participant.cut(draft)
+        reached("commit.cut")
+        for participant in self._participants:
+            await participant.prepare(draft)
+        reached("commit.prepared")
+        await self._write(draft)
+        self._number = draft.number
+        reached("commit.written")
+        for participant in self._participants:
+            await participant.commit(draft)
+        reached("commit.finished")
+
+    async def _write(self, draft: Draft) -> None:
+        """The atomic step. An unknown outcome is decided by reading the checkpoint back."""
+        checkpoint = draft.checkpoint(self._claim)
+        backoff = Backoff(f"committing {self._claim.task}")
+        while True:
+            try:
+                if self._transaction is None:
+                    await self._store.write(self._claim, checkpoint, draft.changes)
+                else:
+                    within = await self._transaction.ensure()
+                    await self._store.write(self._claim, checkpoint, draft.changes, within)
+                    seam().reached("commit.in_transaction")
+                    await self._transaction.commit()
+            except UnavailableError as error:
+                if await self._took_effect(draft.number, error, backoff):
+                    return
+                if self._transaction is not None:
+                    raise  # what was in the transaction is gone: back to the checkpoint
+            else:
+                backoff.worked()
+                return
+
+    async def _took_effect(self, number: int, error: UnavailableError, backoff: Backoff) -> bool:
+        """Whether a write of unknown outcome is there. Asks until there is an answer."""
+        while True:
+            await backoff.wait(error)
+            try:
+                found = await self._store.read((self._claim.task,))
+            except UnavailableError as again:
+                error = again
+                continue
+            stored = found.get(self._claim.task)
+            if stored is not None and stored.epoch > self._claim.epoch:
+                raise FencedError(f"{self._claim.task} has a newer owner (epoch {stored.epoch})")
+            return stored is not None and stored.epoch == self._claim.epoch and stored.number == number

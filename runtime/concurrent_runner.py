@@ -1,0 +1,209 @@
+"""The runner for several calls at once: workers on one set of buffers, lanes kept in order.
+
+A lane is what calls may not overlap over: a key, a partition, or nothing. A message whose lane is
+busy is parked behind it and taken by the worker that frees the lane.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Hashable
+from typing import Any
+
+from samza_py.message import Received
+from samza_py.runtime.buffer import PartitionBuffer
+from samza_py.runtime.processing import LeftUnread
+from samza_py.runtime.runner import Runner
+from samza_py.runtime.wakeup import Wakeup
+from samza_py.runtime.watch import Watched
+
+#: Parked messages a worker: enough to find work behind a hot key, few enough to stay bounded.
+PARKED_EACH = 16
+
+
+class _Item:
+    """A message that a worker has taken, or that waits behind its lane."""
+
+    __slots__ = ("buffer", "lane", "message")
+
+    def __init__(self, message: Received, buffer: PartitionBuffer, lane: Hashable) -> None:
+        self.message = message
+        self.buffer = buffer
+        self.lane = lane
+
+
+class _Worker:
+    __slots__ = ("child", "item", "wakeup", "watched")
+
+    def __init__(self) -> None:
+        self.item: _Item | None = None
+        self.wakeup = Wakeup()
+        self.watched = Watched()
+        self.child: asyncio.Task[None] | None = None
+
+
+class ConcurrentRunner(Runner):
+    """Runs up to ``max_concurrency`` calls at once; see ``Runner``."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        spec = self.scope.spec
+        self._order = spec.order
+        self._most = spec.max_concurrency
+        self._workers: list[_Worker] = []
+        self._idle: list[_Worker] = []
+        self._parked: dict[Hashable, deque[_Item]] = {}
+        self._parked_count = 0
+        self._running = 0
+        self._handing_over = False
+        #: A timer is due: nothing is taken until the workers are idle and it has been called.
+        self._quiet = False
+        self._error: BaseException | None = None
+
+    async def run(self) -> None:
+        """Give work to the workers until everything is exhausted or the task is stopped."""
+        scope = self.scope
+        try:
+            while True:
+                if self._error is not None:
+                    raise self._error
+                self._quiet = bool(scope.timers) and not scope.stopping and self.timer_due()
+                if self._quiet and self._running == 0:
+                    await self.fire_timers()
+                    continue
+                self._rouse()
+                if self._running == 0 and (scope.stopping or self._done()):
+                    scope.hand_over()
+                    return
+                await scope.wakeup.wait()
+        finally:
+            await self._dismiss()
+
+    def _done(self) -> bool:
+        return self.exhausted and not self._parked_count
+
+    def _rouse(self) -> None:
+        """Wake idle workers, or make new ones, as long as there is work for them."""
+        while self._running < self._most:
+            item = self._take()
+            if item is None:
+                return
+            self._running += 1
+            if self._idle:
+                worker = self._idle.pop()
+            else:
+                worker = _Worker()
+                self._workers.append(worker)
+                self.watched.append(worker.watched)
+            self._give(worker, item)
+
+    def _give(self, worker: _Worker, item: _Item) -> None:
+        if worker.child is None:
+            worker.child = asyncio.ensure_future(self._work(worker, item))
+            worker.watched.child = worker.child
+        else:
+            worker.item = item
+            worker.wakeup.wake()
+
+    async def _work(self, worker: _Worker, item: _Item) -> None:
+        """Finish one item after the other; idle when there is none."""
+        try:
+            while True:
+                await self._finish(worker, item)
+                following = self._following(item)
+                if following is None:
+                    self._running -= 1
+                    self._idle.append(worker)
+                    self.scope.wakeup.wake()
+                    await worker.wakeup.wait()
+                    following, worker.item = worker.item, None
+                    assert following is not None  # noqa: S101  (woken only with an item)
+                item = following
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self._error = self._error or error
+            self.scope.wakeup.wake()
+
+    async def _finish(self, worker: _Worker, item: _Item) -> None:
+        message, buffer = item.message, item.buffer
+        codec = self.codecs[buffer.key.partition]
+        try:
+            await self.processor.process(message, codec, worker.watched)
+        except LeftUnread:
+            return
+        buffer.progress.finish(message.seq, message.offset)
+        self.scope.dirty = True
+        if not self._handing_over:
+            self._handing_over = True
+            asyncio.get_running_loop().call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
+        """Once for all attempts that ended in this turn of the loop."""
+        self._handing_over = False
+        self.scope.hand_over()
+
+    def _following(self, item: _Item) -> _Item | None:
+        """What a worker does next: the message behind its own in the lane, else another."""
+        lane = item.lane
+        if lane is not None:
+            behind = self._parked[lane]
+            if behind and not self.scope.stopping:
+                self._parked_count -= 1
+                return behind.popleft()
+            if not behind:
+                del self._parked[lane]
+        return self._take()
+
+    def _take(self) -> _Item | None:
+        """The next message whose lane is free, parking those whose is not."""
+        scope = self.scope
+        while not scope.stopping and not self._quiet and self._parked_count < PARKED_EACH * self._most:
+            buffer = self.next_buffer()
+            if buffer is None:
+                return None
+            item = self._pop(buffer)
+            if item is None:
+                continue
+            lane = item.lane
+            if lane is None:
+                return item
+            behind = self._parked.get(lane)
+            if behind is None:
+                self._parked[lane] = deque()
+                return item
+            behind.append(item)
+            self._parked_count += 1
+        return None
+
+    def _pop(self, buffer: PartitionBuffer) -> _Item | None:
+        """Take one message off a buffer and number it; None where only a position was left."""
+        chunk = buffer.chunk()
+        assert chunk is not None  # noqa: S101  (for the type checker: the chooser has looked)
+        item = None
+        if chunk.next < len(chunk.messages):
+            message = chunk.messages[chunk.next]
+            message.seq = buffer.progress.begin()
+            item = _Item(message, buffer, self._lane(message, buffer))
+            self.scope.counters.received += 1
+        if buffer.took(chunk, 0 if item is None else 1):
+            buffer.progress.mark(chunk.position)
+            self.scope.dirty = True
+        self.has_room(buffer)
+        return item
+
+    def _lane(self, message: Received, buffer: PartitionBuffer) -> Hashable:
+        if self._order == "none":
+            return None
+        if self._order == "partition":
+            return buffer.key.partition
+        return None if message.raw_key is None else (buffer.key.partition, message.raw_key)
+
+    async def _dismiss(self) -> None:
+        """End the workers, whatever they are doing."""
+        children = [worker.child for worker in self._workers if worker.child is not None]
+        for child in children:
+            child.cancel()
+        if children:
+            await asyncio.wait(children)

@@ -1,0 +1,237 @@
+"""A container: opens everything a job needs, runs the tasks granted to it, closes in reverse.
+
+Only the container decides when things end. A soft stop lets running attempts finish, commits,
+releases and returns; when that takes too long the running are cut short, what they had finished
+is committed, and it raises; ``abort`` ends everything at once and commits nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from typing import Any
+
+from samza_py.assignment import PlannedTask, planned_tasks
+from samza_py.checkpoint import Role
+from samza_py.coordination import Coordinator, Granted, Lost, Revoked
+from samza_py.errors import SamzaError
+from samza_py.resolved import ResolvedJob
+from samza_py.runtime.children import Children
+from samza_py.runtime.loop_watch import LoopWatch
+from samza_py.runtime.opening import opened_services, read_partitions
+from samza_py.runtime.services import Services
+from samza_py.runtime.statistics import ContainerStatistics, TaskStatistics
+from samza_py.runtime.supervisor import Supervisor
+from samza_py.seam import seam
+
+logger = logging.getLogger(__name__)
+
+ALL_ENDED_LOOK_S = 1.0
+
+
+class Container:
+    """Runs a resolved job in the current event loop. Used once.
+
+    Args:
+        resolved: the job and everything merged into it.
+    """
+
+    def __init__(self, resolved: ResolvedJob) -> None:
+        self._resolved = resolved
+        self._supervisors: dict[str, Supervisor] = {}
+        self._left: list[TaskStatistics] = []
+        self._planned: dict[str, PlannedTask] = {}
+        self._children: Children | None = None
+        self._started_at = 0.0
+        self._stop_wanted = False
+        self._aborted = False
+        self._main: asyncio.Task[Any] | None = None
+        self._done: asyncio.Future[None] | None = None
+        self._hard_stop: asyncio.TimerHandle | None = None
+
+    async def run(self) -> None:
+        """Run until every input has ended or a soft stop is complete.
+
+        Cancelling it is the same as ``abort``.
+
+        Raises:
+            ConfigError: the job cannot run as declared.
+            TaskFailedError: a message failed and its policy is ``Fail()``.
+            StalledError: a stop took too long.
+            SamzaError: something outside user code failed for good.
+            asyncio.CancelledError: it was aborted.
+        """
+        loop = asyncio.get_running_loop()
+        self._main = asyncio.current_task()
+        self._started_at = loop.time()
+        self._done = loop.create_future()
+        self._children = Children()
+        watch = LoopWatch(self._resolved.options.block_warning_s, self._doing)
+        if seam().watches_loop:
+            watch.start()
+        try:
+            await self._run(self._children)
+        finally:
+            if seam().watches_loop:
+                watch.stop()
+            if self._hard_stop is not None:
+                self._hard_stop.cancel()
+
+    async def _run(self, children: Children) -> None:
+        options = self._resolved.options
+        threads = ThreadPoolExecutor(options.max_threads, "samza-py handler")
+        async with AsyncExitStack() as stack:
+            stack.callback(threads.shutdown, wait=False, cancel_futures=True)
+            services = await opened_services(
+                self._resolved, stack, children, threads, self.request_stop
+            )
+            partitions = await read_partitions(self._resolved, services.admins)
+            tasks = planned_tasks(self._resolved.job.tasks, partitions)
+            self._planned = {task.name: task for task in tasks}
+            coordinator = self._resolved.coordination.coordinator(
+                self._resolved.job.name, [task.name for task in tasks]
+            )
+            await stack.enter_async_context(coordinator)
+            stack.push_async_callback(children.end)
+            seam().reached("start.opened")
+            children.start(self._follow(coordinator, services, children), "coordinator")
+            assert self._done is not None  # noqa: S101  (set by run)
+            await children.wait(self._done)
+            seam().reached("stop.closing")
+
+    # What the coordinator says -------------------------------------------------------------------
+
+    async def _follow(self, coordinator: Coordinator, services: Services, children: Children) -> None:
+        """Start and stop tasks as the coordinator says."""
+        async for event in coordinator.events():
+            match event:
+                case Granted(grants):
+                    for grant in grants:
+                        if grant.role is Role.ACTIVE and not self._stop_wanted:
+                            self._start(self._supervisor(grant, services, coordinator), children)
+                    self._look_whether_done()
+                case Revoked(tasks, deadline):
+                    for task in tasks:
+                        self._revoke(task, deadline, coordinator, children)
+                case Lost(tasks):
+                    for task in tasks:
+                        if task in self._supervisors:
+                            self._supervisors[task].drop()
+
+    def _supervisor(self, grant: Any, services: Services, coordinator: Coordinator) -> Supervisor | None:
+        if grant.task in self._supervisors:
+            return None
+        supervisor = Supervisor(self._planned[grant.task], grant, services, coordinator)
+        self._supervisors[grant.task] = supervisor
+        return supervisor
+
+    def _start(self, supervisor: Supervisor | None, children: Children) -> None:
+        if supervisor is not None:
+            supervisor.child = children.start(self._supervise(supervisor), f"task {supervisor.name}")
+
+    async def _supervise(self, supervisor: Supervisor) -> None:
+        try:
+            await supervisor.run()
+        except SamzaError:
+            if not self._stop_wanted:
+                await self._stop_others(supervisor)
+            raise
+        finally:
+            self._left.append(supervisor.statistics())
+            if not supervisor.ended or self._resolved.coordination.several:
+                self._supervisors.pop(supervisor.name, None)
+            self._look_whether_done()
+
+    async def _stop_others(self, failed: Supervisor) -> None:
+        """A task failed for good: let the others end in good order before the job does."""
+        self.request_stop()
+        others = [s.child for s in self._supervisors.values() if s is not failed and s.child is not None]
+        if others:
+            await asyncio.wait(others)
+
+    def _revoke(self, task: str, deadline: float, coordinator: Coordinator, children: Children) -> None:
+        supervisor = self._supervisors.get(task)
+        children.start(self._give_up(task, supervisor, deadline, coordinator), f"revoke {task}")
+
+    async def _give_up(
+        self, task: str, supervisor: Supervisor | None, deadline: float, coordinator: Coordinator
+    ) -> None:
+        """Stop a revoked task in time, or drop it; then tell the coordinator."""
+        if supervisor is not None and supervisor.child is not None:
+            supervisor.stop()
+            left = deadline - asyncio.get_running_loop().time()
+            await asyncio.wait((supervisor.child,), timeout=max(0.0, left))
+            if not supervisor.child.done():
+                supervisor.drop()
+                await asyncio.wait((supervisor.child,))
+        await coordinator.release((task,))
+
+    # Ending ----------------------------------------------------------------------------------------
+
+    def request_stop(self) -> None:
+        """Stop in good order: the first SIGTERM, a task's wish. ``run`` then returns."""
+        if self._stop_wanted:
+            return
+        self._stop_wanted = True
+        if self._done is None:
+            return
+        for supervisor in list(self._supervisors.values()):
+            supervisor.stop()
+        loop = asyncio.get_running_loop()
+        options = self._resolved.options
+        self._hard_stop = loop.call_later(options.shutdown_timeout_s, self._cut_short)
+        self._look_whether_done()
+        if not self._planned and self._main is not None:
+            self._main.cancel()  # nothing has started yet, so there is nothing to finish
+
+    def _cut_short(self) -> None:
+        logger.warning("the stop takes too long; ending what still runs")
+        for supervisor in list(self._supervisors.values()):
+            supervisor.cut_short()
+        options = self._resolved.options
+        loop = asyncio.get_running_loop()
+        self._hard_stop = loop.call_later(options.close_timeout_s, self._cut_short)
+
+    def abort(self) -> None:
+        """End at once and commit nothing: the second signal. ``run`` raises ``CancelledError``."""
+        self._aborted = True
+        if self._main is not None:
+            self._main.cancel()
+
+    def _look_whether_done(self) -> None:
+        """Every task has ended, or the stop is complete: let ``run`` return."""
+        if self._done is None or self._done.done():
+            return
+        if self._stop_wanted:
+            running = any(s.child is not None and not s.ended for s in self._supervisors.values())
+            if not running:
+                self._done.set_result(None)
+            return
+        if self._resolved.coordination.several:
+            return
+        if self._planned and all(
+            name in self._supervisors and self._supervisors[name].ended for name in self._planned
+        ):
+            self._done.set_result(None)
+
+    # What people see ---------------------------------------------------------------------------------
+
+    def statistics(self) -> ContainerStatistics:
+        """The container now; cheap enough to ask a few times a second."""
+        running = [s.statistics() for s in self._supervisors.values()]
+        names = {task.name for task in running}
+        left = [task for task in self._left if task.name not in names]
+        now = asyncio.get_running_loop().time()
+        return ContainerStatistics(
+            self._resolved.job.name, now - self._started_at, (*running, *left)
+        )
+
+    def _doing(self) -> str:
+        """Names the task whose handler has the loop; called from the watching thread."""
+        for supervisor in list(self._supervisors.values()):
+            doing = supervisor.doing()
+            if doing is not None:
+                return doing
+        return "something outside the handlers"

@@ -1,0 +1,176 @@
+"""What becomes of a message that failed: the error policy, carried out.
+
+The only place that reads a policy. Nothing is dropped without being counted and said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from samza_py.errors import ConnectorError, TaskFailedError
+from samza_py.message import Outgoing, Partition, Received
+from samza_py.policies import DeadLetter, ErrorPolicy, Retry, Skip, final_policy
+from samza_py.runtime.scope import TaskScope
+from samza_py.runtime.sender import Sender
+from samza_py.seam import seam
+
+logger = logging.getLogger(__name__)
+
+SKIP_LOG_S = 1.0
+
+
+class Failures:
+    """The error policies of one task.
+
+    Args:
+        scope: of the task.
+        policies: the policy in force, by ``system.stream`` of the input.
+        fail: called with an error that ends the job, from where nothing can be raised.
+        max_bytes: the largest message an output takes, by output name.
+    """
+
+    def __init__(
+        self,
+        scope: TaskScope,
+        policies: Mapping[str, ErrorPolicy],
+        fail: Callable[[TaskFailedError], None],
+        max_bytes: Mapping[str, int],
+    ) -> None:
+        self._scope = scope
+        self._policies = policies
+        self._fail = fail
+        self._max_bytes = max_bytes
+        self._skips_unsaid = 0
+        self._said_at_ms = 0
+
+    def policy(self, partition: Partition) -> ErrorPolicy:
+        """The policy for messages of a partition's stream."""
+        return self._policies[f"{partition.system}.{partition.stream}"]
+
+    def may_retry(self, message: Received, error: Exception, attempts: int) -> Retry | None:
+        """The policy that wants another call after this many, or None."""
+        policy = self.policy(message.partition)
+        if not isinstance(policy, Retry) or attempts >= policy.attempts:
+            return None
+        return policy if isinstance(error, policy.on) else None
+
+    def settle(self, message: Received, error: Exception, attempts: int) -> None:
+        """Do what the policy says when no further call is made.
+
+        Args:
+            message: the one that failed.
+            error: why.
+            attempts: calls made; 0 for what could not be decoded.
+
+        Raises:
+            TaskFailedError: the policy is ``Fail()``.
+        """
+        kept = self._last_resort(message, error, attempts)
+        if kept is not None:
+            sender, letter = kept
+            sender.add(letter, letter.size)
+            self._scope.crowded = self._scope.crowded or sender.crowded
+
+    def _last_resort(
+        self, message: Received, error: Exception, attempts: int
+    ) -> tuple[Sender, Outgoing] | None:
+        """Skip, fail, or make the dead letter and say where it goes."""
+        last = final_policy(self.policy(message.partition))
+        if isinstance(last, DeadLetter):
+            return self._dead_letter(last, message, error, attempts)
+        if isinstance(last, Skip):
+            self._skip(message, error)
+            return None
+        raise self._failed(message, error, attempts) from error
+
+    def rejected(self, message: Outgoing, error: ConnectorError, generation: int) -> None:
+        """An output refused a message for good, long after its call succeeded.
+
+        It goes by the policy of the input it came from, past the retries. Called by the outbox,
+        so nothing is raised: what ends the job is handed to ``fail``.
+        """
+        source = message.source
+        if message.dead or source is None:
+            what = "a dead letter" if message.dead else "what a timer sent"
+            where = "a hook" if source is None else source.where
+            failed = TaskFailedError(self._scope.name, where, 1, f"{what} was rejected: {error}")
+            failed.__cause__ = error
+            self._fail(failed)
+            return
+        try:
+            kept = self._last_resort(source, error, 1)
+        except TaskFailedError as failed:
+            self._fail(failed)
+            return
+        if kept is not None:
+            # It must be durable before the commit that covers its source is written.
+            sender, letter = kept
+            sender.port.put([letter], letter.size, generation)
+            self._scope.counters.sent += 1
+
+    def _failed(self, message: Received, error: Exception, attempts: int) -> TaskFailedError:
+        name = type(error).__name__
+        cause = f"{name}: {error}" if str(error) else name
+        return TaskFailedError(self._scope.name, message.where, max(attempts, 1), cause)
+
+    def _skip(self, message: Received, error: Exception) -> None:
+        self._scope.counters.skipped += 1
+        now = seam().now_ms()
+        if now - self._said_at_ms < SKIP_LOG_S * 1000:
+            self._skips_unsaid += 1
+            return
+        more = f" (and {self._skips_unsaid} more since)" if self._skips_unsaid else ""
+        logger.warning(
+            "task %s skipped %s%s: %r", self._scope.name, message.where, more, error
+        )
+        self._said_at_ms, self._skips_unsaid = now, 0
+
+    def _dead_letter(
+        self, policy: DeadLetter, message: Received, error: Exception, attempts: int
+    ) -> tuple[Sender, Outgoing]:
+        sender = self._scope.senders[str(policy.to)]
+        limit = self._max_bytes.get(str(policy.to))
+        letter = dead_letter(sender.stream, self._scope.name, message, error, attempts, limit)
+        self._scope.counters.dead += 1
+        logger.info("task %s sent %s to %s: %r", self._scope.name, message.where, policy.to, error)
+        return sender, letter
+
+
+def dead_letter(
+    stream: str, task: str, message: Received, error: Exception, attempts: int, limit: int | None
+) -> Outgoing:
+    """The dead letter for a message: its bytes unchanged, everything else in headers.
+
+    Args:
+        stream: the dead letter output's logical name.
+        task: the task that failed.
+        message: the source.
+        error: why it failed.
+        attempts: calls made.
+        limit: bytes that the output takes; a longer value is cut and its length and SHA-256 kept.
+    """
+    value = message.raw_value
+    if value is not None and not isinstance(value, bytes):
+        value = value.encode() if isinstance(value, str) else msgspec.json.encode(value)
+    headers: list[tuple[str, bytes]] = [
+        *message.headers,
+        ("samza-task", task.encode()),
+        ("samza-source", str(message.partition).encode()),
+        ("samza-offset", message.offset.encode()),
+        ("samza-attempts", str(attempts).encode()),
+        ("samza-error-type", type(error).__qualname__.encode()),
+        ("samza-error", str(error)[:4096].encode(errors="replace")),
+    ]
+    room = None if limit is None else max(0, limit - len(message.raw_key or b"") - 8192)
+    if value is not None and room is not None and len(value) > room:
+        headers.append(("samza-truncated", b"true"))
+        headers.append(("samza-length", str(len(value)).encode()))
+        headers.append(("samza-sha256", hashlib.sha256(value).hexdigest().encode()))
+        value = value[:room]
+    return Outgoing(
+        stream, message.raw_key, value, message.timestamp_ms, headers, None, message, 0, True
+    )

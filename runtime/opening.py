@@ -1,0 +1,145 @@
+"""Opens what all tasks of a container share, in order, onto one exit stack."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any, TypeVar
+
+from samza_py.admin import Admin, PartitionInfo
+from samza_py.errors import UnavailableError
+from samza_py.message import Partition
+from samza_py.resolved import ResolvedJob
+from samza_py.resource import AsyncResource
+from samza_py.runtime.backoff import retried
+from samza_py.runtime.children import Children
+from samza_py.runtime.intake import Intake
+from samza_py.runtime.producing import ProducerHost
+from samza_py.runtime.sending import claim_scoped, made_outbox
+from samza_py.runtime.services import Services
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T", bound=AsyncResource)
+
+
+async def opened_services(
+    resolved: ResolvedJob,
+    stack: AsyncExitStack,
+    children: Children,
+    threads: Executor,
+    on_stop: Callable[[], None],
+) -> Services:
+    """Open admins, checkpoints, the lifespan, consumers and container-wide producers.
+
+    Args:
+        resolved: the job.
+        stack: closes all of it, in reverse.
+        children: where intakes and outboxes run; ended by the container before the stack.
+        threads: for handlers that block.
+        on_stop: asks the container to stop.
+
+    Raises:
+        UnavailableError: a system was still away after ``startup_timeout_s``.
+        SamzaError: something cannot be opened at all.
+    """
+    timeout_s = resolved.options.startup_timeout_s
+    job = resolved.job
+    admins: dict[str, Admin] = {}
+    for name, system in resolved.systems.items():
+        streams = {s.name: s for s in resolved.streams.values() if s.system.name == name}
+        admins[name] = await _open(f"system {name}", partial(system.admin, streams), stack, timeout_s)
+        await _create(name, admins[name], resolved, timeout_s)
+    if resolved.ignore_checkpoint:
+        aside = resolved.checkpoints.set_aside(job.name)
+        if aside is not None:
+            logger.warning("the old checkpoints are ignored; they were set aside: %s", aside)
+    store = await _open(
+        f"checkpoints ({resolved.checkpoints.location})",
+        lambda: resolved.checkpoints.store(job.name),
+        stack,
+        timeout_s,
+    )
+    services = Services(resolved, await _resources(resolved, stack), store, admins, threads, on_stop)
+    for name, system in resolved.systems.items():
+        inputs = resolved.inputs_of(name)
+        if inputs:
+            consumer = await _open(
+                f"the consumer of {name}", partial(system.consumer, inputs), stack, timeout_s
+            )
+            services.intakes[name] = Intake(name, consumer)
+            children.start(services.intakes[name].run(), f"intake {name}")
+        if resolved.outputs_of(name) and not claim_scoped(name, services):
+            await _open_producer(services, name, stack, children, timeout_s)
+    return services
+
+
+async def _open(
+    what: str, make: Callable[[], T], stack: AsyncExitStack, timeout_s: float
+) -> T:
+    """Open a new object, again and again while its system is away."""
+
+    async def once() -> T:
+        resource = make()
+        try:
+            await resource.aopen()
+        except BaseException:
+            await resource.aclose()
+            raise
+        return resource
+
+    opened = await retried(f"opening {what}", once, timeout_s=timeout_s)
+    stack.push_async_callback(opened.aclose)
+    return opened
+
+
+async def _create(name: str, admin: Admin, resolved: ResolvedJob, timeout_s: float) -> None:
+    outputs = list(resolved.outputs_of(name))
+    if outputs:
+        what = f"creating the outputs of {name}"
+        made = await retried(what, lambda: admin.create(outputs), timeout_s=timeout_s)
+        for stream in made:
+            logger.info("created %s.%s", name, stream)
+
+
+async def _resources(resolved: ResolvedJob, stack: AsyncExitStack) -> Any:
+    if resolved.resources is not None:
+        return await stack.enter_async_context(resolved.resources)
+    lifespan = resolved.job.lifespan
+    return None if lifespan is None else await stack.enter_async_context(lifespan())
+
+
+async def _open_producer(
+    services: Services, name: str, stack: AsyncExitStack, children: Children, timeout_s: float
+) -> None:
+    """The producer that all tasks share, and an outbox for each of its outputs."""
+    system = services.resolved.systems[name]
+    outputs = services.resolved.outputs_of(name)
+    host = ProducerHost(name, lambda: system.producer(outputs, None))
+    stack.push_async_callback(host.close)
+    await host.open(timeout_s)
+    services.hosts[name] = host
+    for output in outputs.values():
+        outbox = made_outbox(str(output), host, services.linger_s)
+        services.outboxes[str(output)] = outbox
+        children.start(outbox.run(), f"outbox {output}")
+
+
+async def read_partitions(
+    resolved: ResolvedJob, admins: Mapping[str, Admin]
+) -> dict[str, Mapping[Partition, PartitionInfo]]:
+    """The partitions of every input, by ``system.stream``."""
+    found: dict[str, Mapping[Partition, PartitionInfo]] = {}
+    for system, admin in admins.items():
+        for stream in resolved.inputs_of(system).values():
+            try:
+                found[str(stream)] = await retried(
+                    f"reading the partitions of {stream}",
+                    partial(admin.partitions, stream.name),
+                    timeout_s=resolved.options.startup_timeout_s,
+                )
+            except UnavailableError as error:
+                raise UnavailableError(f"{stream}: {error}") from error
+    return found

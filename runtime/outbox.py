@@ -1,0 +1,299 @@
+"""The sending side: one outbox an output, between the tasks' ports and a producer.
+
+It batches to the producer's limits, waits a little for more where that saves requests, keeps
+writes in flight, and after a failure sends again from the first unsettled message on, so that no
+later message of a lane passes it. This one is for producers that keep the order of their lanes
+themselves, or allow one request at a time; ``lane_outbox`` is for those that fail by message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from samza_py.errors import ConnectorError, UnavailableError
+from samza_py.message import Outgoing
+from samza_py.producer import Failures, Rejected, Requests, Retry, Unknown
+from samza_py.runtime.backoff import Backoff
+from samza_py.runtime.port import Parcel
+from samza_py.runtime.producing import OpenTransaction, ProducerHost
+from samza_py.runtime.wakeup import Wakeup
+
+
+class Outbox(ABC):
+    """What both kinds share: the queue's interface, writing, and what a broken producer means.
+
+    Args:
+        output: its name, ``system.stream``.
+        host: the producer.
+        linger_s: how long the first message of a batch waits for others.
+        transaction: what writes stand in under exactly-once, else None.
+        on_broken: set for outputs whose unknown outcomes may not be repeated (two-phase,
+            transactional): called with the error, and the task goes back to its checkpoint.
+    """
+
+    def __init__(
+        self,
+        output: str,
+        host: ProducerHost,
+        linger_s: float,
+        transaction: OpenTransaction | None = None,
+        on_broken: Callable[[ConnectorError], None] | None = None,
+    ) -> None:
+        self.output = output
+        self._host = host
+        self._linger_s = linger_s
+        self._transaction = transaction
+        self._on_broken = on_broken
+        self._wakeup = Wakeup()
+        self._backoff = Backoff(f"writing to {output}")
+        self._hurried = False
+
+    @abstractmethod
+    def put(self, parcel: Parcel) -> None:
+        """Queue a parcel. Never blocks: the room was asked for before the attempt began."""
+
+    @abstractmethod
+    async def run(self) -> None:
+        """Send until cancelled. Raises ``ConnectorError`` when the output is beyond help."""
+
+    def hurry(self) -> None:
+        """Send what is queued without waiting for more; called by a commit."""
+        self._hurried = True
+        self._wakeup.wake()
+
+    async def _write(self, messages: list[Outgoing]) -> asyncio.Future[Failures]:
+        """Hand a batch to the producer; the future gives what failed and never raises."""
+        producer, serial = self._host.producer, self._host.serial
+        within = None if self._transaction is None else await self._transaction.ensure()
+        receipt = await producer.write(messages, within)
+        return asyncio.ensure_future(self._outcome(receipt, serial, len(messages)))
+
+    async def _flush(self) -> None:
+        """Ask the producer to send what it holds back; a failure shows in the receipts."""
+        serial = self._host.serial
+        try:
+            await self._host.producer.flush()
+        except UnavailableError as error:
+            await self._backoff.wait(error)
+        except ConnectorError as error:
+            await self._broke(serial, error)
+
+    async def _outcome(self, receipt: object, serial: int, count: int) -> Failures:
+        try:
+            failures: Failures = await receipt  # type: ignore[misc]  # a Receipt is awaitable
+        except ConnectorError as error:
+            await self._broke(serial, error)
+            return dict.fromkeys(range(count), Unknown(error))
+        self._host.worked()
+        return failures
+
+    async def _broke(self, serial: int, error: ConnectorError) -> None:
+        """A producer is broken: make another, or give the task back to its checkpoint."""
+        if self._on_broken is not None:
+            self._on_broken(error)
+            await asyncio.get_running_loop().create_future()  # until the task is taken down
+        await self._host.renew(serial, error)
+
+    async def _unknown(self, failures: Failures) -> None:
+        """An unknown outcome of an output that may not repeat ends the task's attempt at it."""
+        if self._on_broken is None:
+            return
+        for failure in failures.values():
+            if isinstance(failure, Unknown):
+                self._on_broken(failure.error)
+                await asyncio.get_running_loop().create_future()
+
+
+class _Batch:
+    """A batch in flight: its parcels, and what will become of it."""
+
+    __slots__ = ("outcome", "parcels")
+
+    def __init__(self, parcels: list[Parcel], outcome: asyncio.Future[Failures]) -> None:
+        self.parcels = parcels
+        self.outcome = outcome
+
+
+class OrderedOutbox(Outbox):
+    """Sends batches in the order of the queue; see the module."""
+
+    def __init__(
+        self,
+        output: str,
+        host: ProducerHost,
+        linger_s: float,
+        transaction: OpenTransaction | None = None,
+        on_broken: Callable[[ConnectorError], None] | None = None,
+    ) -> None:
+        super().__init__(output, host, linger_s, transaction, on_broken)
+        self._queue: deque[Parcel] = deque()
+        self._queued = 0
+        self._queued_bytes = 0
+        self._first_at = 0.0
+        self._in_flight: deque[_Batch] = deque()
+
+    def put(self, parcel: Parcel) -> None:
+        """Queue a parcel."""
+        if not self._queue:
+            self._first_at = asyncio.get_running_loop().time()
+        self._queue.append(parcel)
+        self._queued += len(parcel.messages)
+        self._queued_bytes += parcel.bytes
+        self._wakeup.wake()
+
+    async def run(self) -> None:
+        """Send, settle, send again what failed, until cancelled."""
+        try:
+            while True:
+                if await self._settle():
+                    continue
+                if self._may_send():
+                    await self._send()
+                else:
+                    await self._wait()
+        finally:
+            for batch in self._in_flight:
+                batch.outcome.cancel()
+
+    # Sending ---------------------------------------------------------------------------------
+
+    def _may_send(self) -> bool:
+        if not self._queue:
+            return False
+        producer = self._host.producer
+        most = producer.limits.in_flight if producer.requests is Requests.ORDERED else 1
+        if len(self._in_flight) >= most:
+            return False
+        limits = producer.limits
+        full = self._queued >= limits.messages or self._queued_bytes >= limits.bytes
+        return full or self._hurried or self._linger_left() <= 0
+
+    def _linger_left(self) -> float:
+        return self._first_at + self._linger_s - asyncio.get_running_loop().time()
+
+    async def _wait(self) -> None:
+        if self._hurried and not self._queue:
+            self._hurried = False
+            await self._flush()
+        elif self._queue and self._linger_s and (left := self._linger_left()) > 0:
+            timer = asyncio.get_running_loop().call_later(left, self._wakeup.wake)
+            try:
+                await self._wakeup.wait()
+            finally:
+                timer.cancel()
+        else:
+            await self._wakeup.wait()
+
+    async def _send(self) -> None:
+        parcels = self._compose()
+        messages = [message for parcel in parcels for message in parcel.messages]
+        serial = self._host.serial
+        try:
+            outcome = await self._write(messages)
+        except UnavailableError as error:
+            self._put_back(parcels)
+            await self._backoff.wait(error)
+        except ConnectorError as error:
+            self._put_back(parcels)
+            await self._broke(serial, error)
+        else:
+            outcome.add_done_callback(lambda _: self._wakeup.wake())
+            self._in_flight.append(_Batch(parcels, outcome))
+
+    def _compose(self) -> list[Parcel]:
+        """Take the next batch off the queue, splitting a parcel that is too large for it."""
+        limits = self._host.producer.limits
+        parcels: list[Parcel] = []
+        messages, size = limits.messages, limits.bytes
+        queue = self._queue
+        while queue and messages > 0 and size > 0:
+            parcel = queue[0]
+            if len(parcel.messages) > messages or parcel.bytes > size:
+                count = _fitting(parcel.messages, messages, size)
+                if count == 0 and parcels:
+                    break
+                if count < len(parcel.messages):
+                    parcel, queue[0] = parcel.split(max(count, 1))
+                else:
+                    queue.popleft()
+            else:
+                queue.popleft()
+            parcels.append(parcel)
+            messages -= len(parcel.messages)
+            size -= parcel.bytes
+        self._queued -= limits.messages - messages
+        self._queued_bytes -= limits.bytes - size
+        return parcels
+
+    def _put_back(self, parcels: Sequence[Parcel]) -> None:
+        self._queue.extendleft(reversed(parcels))
+        self._queued += sum(len(parcel.messages) for parcel in parcels)
+        self._queued_bytes += sum(parcel.bytes for parcel in parcels)
+
+    # Settling --------------------------------------------------------------------------------
+
+    async def _settle(self) -> bool:
+        """Account for batches that are done, from the oldest; true when it sent some back."""
+        in_flight = self._in_flight
+        while in_flight and in_flight[0].outcome.done():
+            failures = in_flight[0].outcome.result()
+            if failures:
+                await self._send_again()
+                return True
+            for parcel in in_flight.popleft().parcels:
+                parcel.port.settled(parcel.generation, len(parcel.messages), parcel.bytes)
+            self._backoff.worked()
+        return False
+
+    async def _send_again(self) -> None:
+        """A batch failed: wait for all that is in flight, then queue what failed, in order."""
+        failed: list[Parcel] = []
+        last: Retry | Unknown | None = None
+        while self._in_flight:
+            failures = await asyncio.shield(self._in_flight[0].outcome)
+            await self._unknown(failures)
+            batch = self._in_flight.popleft()
+            index = 0
+            for parcel in batch.parcels:
+                again = _again(parcel, failures, index)
+                index += len(parcel.messages)
+                if again is not None:
+                    failed.append(again)
+            for failure in failures.values():
+                last = failure if not isinstance(failure, Rejected) else last
+        self._put_back(failed)
+        if last is not None:
+            after_s = last.after_s if isinstance(last, Retry) else 0.0
+            await self._backoff.wait(UnavailableError(str(last.error), after_s=after_s))
+
+
+def _again(parcel: Parcel, failures: Failures, start: int) -> Parcel | None:
+    """Settle what of a parcel is durable or rejected; give the rest, to be sent again."""
+    again: list[Outgoing] = []
+    rejected: list[tuple[Outgoing, ConnectorError]] = []
+    for index, message in enumerate(parcel.messages, start):
+        failure = failures.get(index)
+        if isinstance(failure, Rejected):
+            rejected.append((message, failure.error))
+        elif failure is not None:
+            again.append(message)
+    for message, error in rejected:
+        # Before it is settled: what takes its place must be counted first.
+        parcel.port.on_rejection(message, error, parcel.generation)
+    size = sum(message.size for message in again)
+    count = len(parcel.messages) - len(again)
+    if count:
+        parcel.port.settled(parcel.generation, count, parcel.bytes - size)
+    return Parcel(parcel.port, parcel.generation, again, size) if again else None
+
+
+def _fitting(messages: Sequence[Outgoing], most: int, size: int) -> int:
+    """How many of the first messages fit into a batch."""
+    for count, message in enumerate(messages[:most]):
+        size -= message.size
+        if size < 0:
+            return count
+    return min(most, len(messages))

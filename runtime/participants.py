@@ -1,0 +1,222 @@
+"""The parts of a task that a commit covers: inputs, timers, stores, outputs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from samza_py.checkpoint import Checkpoint, CheckpointStore, Claim, InputProgress, Token
+from samza_py.errors import CheckpointError, UnavailableError
+from samza_py.message import Partition
+from samza_py.producer import TwoPhaseProducer
+from samza_py.runtime.backoff import Backoff, retried
+from samza_py.runtime.buffer import PartitionBuffer
+from samza_py.runtime.commit import Draft, Participant
+from samza_py.runtime.intake import Intake
+from samza_py.runtime.overlay import Overlay
+from samza_py.runtime.port import Port
+from samza_py.runtime.runner import Runner
+from samza_py.runtime.scope import TaskScope
+from samza_py.seam import seam
+
+logger = logging.getLogger(__name__)
+
+#: Tokens whose ``finish`` has not returned yet; more, and the task waits for it.
+MOST_TOKENS = 1000
+
+
+class Work(Participant):
+    """The runner: it draws the line. First in the order, since all others cut behind it."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    def cut(self, draft: Draft) -> None:
+        """Hand over what is finished; what comes later has the next generation."""
+        draft.generation = self._runner.scope.generation
+        self._runner.cut()
+
+
+class Inputs(Participant):
+    """How far the partitions are; tells the consumers afterwards."""
+
+    def __init__(
+        self,
+        buffers: Sequence[PartitionBuffer],
+        intakes: Mapping[str, Intake],
+        kept: Mapping[Partition, InputProgress],
+    ) -> None:
+        self._buffers = buffers
+        self._intakes = intakes
+        self._kept = kept
+
+    def cut(self, draft: Draft) -> None:
+        """Note every partition's progress, and keep that of partitions which are gone.
+
+        Children of a closed partition may still wait for the word that it was read to its end.
+        """
+        draft.inputs.update(self._kept)
+        for buffer in self._buffers:
+            draft.inputs[buffer.key.partition] = buffer.progress.snapshot()
+
+    async def commit(self, draft: Draft) -> None:
+        """Tell each consumer what is durable."""
+        for system, intake in self._intakes.items():
+            done = {
+                buffer.key: draft.inputs[buffer.key.partition].after
+                for buffer in self._buffers
+                if buffer.key.partition.system == system
+            }
+            if done:
+                await intake.on_checkpoint(done)
+
+
+class Timers(Participant):
+    """The timers that are set: part of the checkpoint itself."""
+
+    def __init__(self, scope: TaskScope) -> None:
+        self._scope = scope
+
+    def cut(self, draft: Draft) -> None:
+        """Note the timers."""
+        if self._scope.timers:
+            draft.control["timers"] = dict(self._scope.timers)
+
+    async def recover(self, claim: Claim, checkpoint: Checkpoint | None) -> None:
+        """Set the timers again that the checkpoint names."""
+        self._scope.timers.clear()
+        if checkpoint is not None:
+            self._scope.timers.update(checkpoint.control.get("timers", {}))
+
+
+class Stores(Participant):
+    """The state: its changes go into the atomic step, then down to the engines."""
+
+    def __init__(self, overlays: Mapping[str, Overlay[Any, Any]], store: CheckpointStore) -> None:
+        self._overlays = overlays
+        self._store = store
+        self._markers: dict[str, str] = {}
+
+    def cut(self, draft: Draft) -> None:
+        """Take the newest generation of each store away."""
+        for name, overlay in self._overlays.items():
+            changes = overlay.cut()
+            if changes:
+                draft.changes[name] = list(changes.items())
+                draft.stores[name] = str(draft.number)
+            elif name in self._markers:
+                draft.stores[name] = self._markers[name]
+
+    async def commit(self, draft: Draft) -> None:
+        """Hand the changes down to the engines, under their marker."""
+        self._markers = dict(draft.stores)
+        for name, overlay in self._overlays.items():
+            overlay.committed(draft.stores.get(name, ""))
+
+    async def recover(self, claim: Claim, checkpoint: Checkpoint | None) -> None:
+        """Restore each store to the marker that the checkpoint names."""
+        self._markers = dict(checkpoint.stores) if checkpoint is not None else {}
+        for name, overlay in self._overlays.items():
+            marker = self._markers.get(name, "")
+            engine = overlay.engine
+            if engine.marker() == marker:
+                continue
+            engine.wipe()
+            seam().reached("restore.wiped")
+            async for changes in self._store.restore(claim, name, marker):
+                engine.apply(changes, "")
+                seam().reached("restore.batch")
+            engine.apply((), marker)
+
+
+class Outputs(Participant):
+    """What the task sends through one producer: settled, or staged and finished.
+
+    Args:
+        system: the producer's system, for messages.
+        ports: of the task at the producer's outputs, by output name.
+        producer: set for a two-phase one.
+        exclusive: nothing behind the mark may reach the producer before the commit is over.
+    """
+
+    def __init__(
+        self,
+        system: str,
+        ports: Mapping[str, Port],
+        producer: TwoPhaseProducer | None,
+        exclusive: bool,
+    ) -> None:
+        self._system = system
+        self._ports = ports
+        self._producer = producer
+        self._exclusive = exclusive
+        self._unfinished: dict[str, list[Token]] = {}
+
+    def cut(self, draft: Draft) -> None:
+        """Hold back what comes behind the mark, where it would get into this commit."""
+        if self._exclusive:
+            for port in self._ports.values():
+                port.hold(draft.generation)
+
+    async def prepare(self, draft: Draft) -> None:
+        """Wait until everything before the mark is durable, or stage it."""
+        for port in self._ports.values():
+            await port.wait_settled(draft.generation)
+        seam().reached("commit.settled")
+        if self._producer is None:
+            return
+        staged = await self._producer.stage()
+        seam().reached("commit.staged")
+        for name, tokens in staged.items():
+            self._unfinished.setdefault(f"{self._system}.{name}", []).extend(tokens)
+        draft.outputs.update({name: tuple(tokens) for name, tokens in self._unfinished.items()})
+
+    async def commit(self, draft: Draft) -> None:
+        """Finish what was staged, and let go of what was held back."""
+        if self._producer is not None:
+            for name, tokens in list(self._unfinished.items()):
+                await self._finish(self._producer, name, tokens)
+        if self._exclusive:
+            for port in self._ports.values():
+                port.let_go()
+
+    async def _finish(self, producer: TwoPhaseProducer, name: str, tokens: list[Token]) -> None:
+        """Finish tokens in order; what does not work now stays for the next commit."""
+        backoff = Backoff(f"finishing staged output of {name}")
+        while tokens:
+            try:
+                await producer.finish(tokens[0])
+            except UnavailableError as error:
+                if len(tokens) < MOST_TOKENS:
+                    logger.warning("%s stays staged until the next commit: %s", name, error)
+                    return
+                await backoff.wait(error)
+                continue
+            tokens.pop(0)
+            seam().reached("commit.finishing")
+        del self._unfinished[name]
+
+    async def recover(self, claim: Claim, checkpoint: Checkpoint | None) -> None:
+        """Finish what the checkpoint names, and remove older leftovers."""
+        if self._producer is None:
+            return
+        tokens = dict(checkpoint.outputs) if checkpoint is not None else {}
+        prefix = f"{self._system}."
+        mine = {n.removeprefix(prefix): t for n, t in tokens.items() if n.startswith(prefix)}
+        producer = self._producer
+        await retried(f"recovering {self._system} for {claim.task}", lambda: producer.recover(claim, mine))
+
+
+def refuse_lost_outputs(checkpoint: Checkpoint, declared: Sequence[str]) -> None:
+    """A checkpoint that names staged output of something no longer declared is not started from.
+
+    Raises:
+        CheckpointError: names the output and what to do.
+    """
+    lost = [name for name, tokens in checkpoint.outputs.items() if tokens and name not in declared]
+    if lost:
+        raise CheckpointError(
+            f"the checkpoint has output staged for {', '.join(lost)}, which the job no longer declares; "
+            "run once with it declared, so that it is finished, then take it out"
+        )

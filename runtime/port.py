@@ -1,0 +1,162 @@
+"""One task's account at one output: what it has handed over and what of that is not yet durable.
+
+Room is counted here, so that a full output stops its own tasks and never another. Everything
+handed over carries the *generation* of the commit it belongs to; a commit waits for its own
+generation and not for what finishes later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from samza_py.errors import ConnectorError
+from samza_py.message import Outgoing
+
+
+class Parcel:
+    """Messages of one task for one output, handed over together."""
+
+    __slots__ = ("bytes", "generation", "messages", "port")
+
+    def __init__(self, port: Port, generation: int, messages: list[Outgoing], size: int) -> None:
+        self.port = port
+        self.generation = generation
+        self.messages = messages
+        self.bytes = size
+
+    def split(self, count: int) -> tuple[Parcel, Parcel]:
+        """The first messages, and the rest."""
+        head, tail = self.messages[:count], self.messages[count:]
+        size = sum(message.size for message in head)
+        return (
+            Parcel(self.port, self.generation, head, size),
+            Parcel(self.port, self.generation, tail, self.bytes - size),
+        )
+
+
+class TakesParcels(Protocol):
+    """What a port hands its parcels to: the outbox of its output."""
+
+    def put(self, parcel: Parcel) -> None:
+        """Queue a parcel; never blocks."""
+
+    def hurry(self) -> None:
+        """Send what is queued without waiting for more."""
+
+
+Rejection = Callable[[Outgoing, ConnectorError, int], None]
+"""Called for a message that an output rejected for good, with the generation it belongs to."""
+
+
+class Port:
+    """A task's account at one output.
+
+    Args:
+        output: the output's name, ``system.stream``.
+        outbox: where its messages go.
+        max_messages: room in messages not yet durable.
+        max_bytes: room in bytes not yet durable.
+        on_room: called when a full port has room again.
+        on_rejection: called for each message the output rejects.
+    """
+
+    def __init__(
+        self,
+        output: str,
+        outbox: TakesParcels,
+        max_messages: int,
+        max_bytes: int,
+        on_room: Callable[[], None],
+        on_rejection: Rejection,
+    ) -> None:
+        self.output = output
+        self.unsettled_messages = 0
+        self.unsettled_bytes = 0
+        self.on_rejection = on_rejection
+        self._outbox = outbox
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._on_room = on_room
+        self._counts: dict[int, int] = {}
+        self._held: list[Parcel] | None = None
+        self._mark = 0
+        self._waiting: tuple[int, asyncio.Future[None]] | None = None
+
+    @property
+    def room_messages(self) -> int:
+        """How many messages may still be handed over; 0 or less is full."""
+        return self._max_messages - self.unsettled_messages
+
+    @property
+    def room_bytes(self) -> int:
+        """How many bytes may still be handed over; 0 or less is full."""
+        return self._max_bytes - self.unsettled_bytes
+
+    @property
+    def full(self) -> bool:
+        """Whether no attempt may start that could send here."""
+        return self.room_messages <= 0 or self.room_bytes <= 0
+
+    def put(self, messages: list[Outgoing], size: int, generation: int) -> None:
+        """Hand over messages, in order; may overshoot the room by what one attempt sends."""
+        count = len(messages)
+        self.unsettled_messages += count
+        self.unsettled_bytes += size
+        self._counts[generation] = self._counts.get(generation, 0) + count
+        parcel = Parcel(self, generation, messages, size)
+        if self._held is not None and generation > self._mark:
+            self._held.append(parcel)
+        else:
+            self._outbox.put(parcel)
+
+    def settled(self, generation: int, count: int, size: int) -> None:
+        """Hear from the outbox that messages are durable, or were dealt with otherwise."""
+        was_full = self.full
+        self.unsettled_messages -= count
+        self.unsettled_bytes -= size
+        left = self._counts[generation] - count
+        if left:
+            self._counts[generation] = left
+        else:
+            del self._counts[generation]
+            self._look_at_waiting()
+        if was_full and not self.full:
+            self._on_room()
+
+    def hold(self, mark: int) -> None:
+        """Keep back what belongs to a later generation: it is behind the mark of a commit."""
+        self._held = []
+        self._mark = mark
+
+    def let_go(self) -> None:
+        """Hand on what was kept back."""
+        held, self._held = self._held, None
+        for parcel in held or ():
+            self._outbox.put(parcel)
+
+    async def wait_settled(self, generation: int) -> None:
+        """Return when nothing of this generation or an older one is unsettled.
+
+        Waits as long as the output is away: the commit has nothing better to do, and the task
+        stops by itself when its room is used up. Called by the task's commit alone.
+        """
+        if self._settled_up_to(generation):
+            return
+        self._outbox.hurry()
+        future = asyncio.get_running_loop().create_future()
+        self._waiting = (generation, future)
+        try:
+            await future
+        finally:
+            self._waiting = None
+
+    def _settled_up_to(self, generation: int) -> bool:
+        return not any(other <= generation for other in self._counts)
+
+    def _look_at_waiting(self) -> None:
+        if self._waiting is not None:
+            generation, future = self._waiting
+            if not future.done() and self._settled_up_to(generation):
+                future.set_result(None)

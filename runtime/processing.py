@@ -1,0 +1,156 @@
+"""One message from raw bytes to finished or failed: decode, call, retry, policy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from samza_py.errors import SerdeError
+from samza_py.message import Message, Received, Undecodable
+from samza_py.policies import Retry
+from samza_py.runtime.attempt import StaleReadError
+from samza_py.runtime.calling import Caller
+from samza_py.runtime.failures import Failures
+from samza_py.runtime.scope import TaskScope
+from samza_py.runtime.sender import Sender
+from samza_py.runtime.watch import Watched
+from samza_py.seam import seam
+from samza_py.system import Input
+
+
+class LeftUnread(Exception):  # noqa: N818  (not an error: the task is being stopped)
+    """The task stops while a message waits in a backoff: it is left for the next start."""
+
+
+class Codec:
+    """How the messages of one input are decoded, and how their keys go to the output.
+
+    Args:
+        source: the input.
+        to: the sender of the task's ``to``, or None.
+    """
+
+    __slots__ = ("_key_content", "_nullable", "_value_content", "decode_key", "decode_value", "encode_key")
+
+    def __init__(self, source: Input[Any, Any], to: Sender | None) -> None:
+        self.decode_key: Callable[[Any], Any] = source.key_serde.decoder()
+        self.decode_value: Callable[[Any], Any] = source.value_serde.decoder()
+        self._nullable = source.value_serde.nullable
+        self._value_content = source.value_serde
+        raw = to is None or to.keeps_raw_key(source.key_serde)
+        #: None where the key's bytes are passed on as they came.
+        self.encode_key: Callable[[Any], Any] | None = None if raw or to is None else to.encode_key
+
+    def decode(self, message: Received) -> Message[Any, Any]:
+        """Fill in key and value. Raises ``SerdeError``."""
+        if isinstance(message, Undecodable):
+            raise message.error
+        try:
+            raw_key = message.raw_key
+            message.key = None if raw_key is None else self.decode_key(raw_key)
+            if message.raw_value is None and self._nullable:
+                message.value = None
+            elif message.raw_value is None:
+                raise SerdeError(f"there is no value (a tombstone), which {self._value_content!r} does not allow")
+            else:
+                message.value = self.decode_value(message.raw_value)
+        except SerdeError:
+            raise
+        except Exception as error:
+            raise SerdeError(f"{type(error).__name__}: {error}") from error
+        return message
+
+    def key_for_output(self, message: Message[Any, Any]) -> bytes | None:
+        """The key's bytes as the output wants them. Raises what its encoder raises."""
+        if self.encode_key is None or message.raw_key is None:
+            return message.raw_key
+        encoded: bytes = self.encode_key(message.key)
+        return encoded
+
+
+class Processor:
+    """Takes single messages of one task through all that may happen to them.
+
+    Args:
+        scope: of the task.
+        caller: calls its handler.
+        failures: carries its policies out.
+    """
+
+    def __init__(self, scope: TaskScope, caller: Caller, failures: Failures) -> None:
+        self._scope = scope
+        self._caller = caller
+        self.failures = failures
+
+    async def process(self, message: Received, codec: Codec, watched: Watched) -> None:
+        """Finish a message, one way or another.
+
+        Raises:
+            TaskFailedError: the policy is ``Fail()``.
+            LeftUnread: the task stops while the message waits for another attempt.
+        """
+        condemned = self._scope.condemned
+        if condemned:
+            error = condemned.get((message.partition, message.offset))
+            if error is not None:
+                self.failures.settle(message, error, 1)
+                return
+        try:
+            decoded = codec.decode(message)
+        except SerdeError as error:
+            self.failures.settle(message, error, 0)
+            return
+        await self.attempts(decoded, codec, watched, 0, None)
+
+    async def attempts(
+        self,
+        message: Message[Any, Any],
+        codec: Codec,
+        watched: Watched,
+        made: int,
+        error: Exception | None,
+    ) -> None:
+        """Call the handler until it succeeds or the policy has had enough.
+
+        Args:
+            message: decoded.
+            codec: of its input.
+            watched: notes the calls.
+            made: calls made before.
+            error: of the last of them, None where none was made.
+        """
+        while True:
+            if error is not None:
+                retry = self.failures.may_retry(message, error, made)
+                if retry is None:
+                    self.failures.settle(message, error, made)
+                    return
+                await self._back_off(retry, made)
+                self._scope.counters.retries += 1
+            made += 1
+            try:
+                key = codec.key_for_output(message)
+                await self._call(message, made, key, watched)
+            except Exception as failed:
+                error = failed
+            else:
+                self._scope.counters.handled += 1
+                return
+
+    async def _call(
+        self, message: Message[Any, Any], number: int, key: bytes | None, watched: Watched
+    ) -> None:
+        while True:
+            try:
+                await self._caller.call(message, number, key, watched)
+            except StaleReadError:
+                continue
+            return
+
+    async def _back_off(self, retry: Retry, made: int) -> None:
+        """Wait before the next attempt; a stop ends the wait and leaves the message unread."""
+        wait = retry.wait_s(made, seam().random.random())
+        await asyncio.wait((self._scope.stopped(),), timeout=wait)
+        if self._scope.stopping:
+            raise LeftUnread

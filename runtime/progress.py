@@ -1,0 +1,178 @@
+"""How far a task has come in one partition: the oldest unfinished message, and what is done beyond.
+
+A task that works one message at a time tells it by ``last``: one attribute store a message. A task
+with several calls at once numbers its messages (``begin``) and finishes them in any order
+(``finish``); stretches finished beyond the oldest unfinished one are kept as runs, merged as they
+touch, so memory grows with the number of unfinished messages and never with the length of a gap.
+
+Offsets advance per partition: a slow message holds back its own place and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from samza_py.checkpoint import InputProgress, Run
+from samza_py.message import END, Offset, Position, Received
+
+
+class _Done:
+    """A finished stretch of sequence numbers, and what it means as offsets."""
+
+    __slots__ = ("first", "first_offset", "last", "last_offset", "position")
+
+    def __init__(self, seq: int, offset: Offset | None, position: Position) -> None:
+        self.first = seq
+        self.last = seq
+        self.first_offset = offset
+        self.last_offset = offset
+        self.position = position
+
+    def absorb(self, later: _Done) -> None:
+        self.last = later.last
+        if self.first_offset is None:
+            self.first_offset = later.first_offset
+        if later.last_offset is not None:
+            self.last_offset = later.last_offset
+        self.position = later.position
+
+
+class Progress:
+    """The progress of one task in one partition.
+
+    Args:
+        start: what the checkpoint says, or the resolved start.
+    """
+
+    __slots__ = ("_after", "_base", "_by_first", "_by_last", "_inherited", "_next", "last", "lineage")
+
+    def __init__(self, start: InputProgress) -> None:
+        self._after = start.after
+        self.lineage = start.lineage
+        #: Runs of an earlier checkpoint whose messages have not all come by again yet.
+        self._inherited: deque[Run] = deque(start.done)
+        #: The newest finished message, where messages finish in order.
+        self.last: Received | None = None
+        self._next = 0
+        self._base = 0
+        self._by_first: dict[int, _Done] = {}
+        self._by_last: dict[int, _Done] = {}
+
+    # In order ------------------------------------------------------------------------------
+
+    def pass_to(self, position: Position) -> None:
+        """Everything up to a position is finished, where messages finish in order."""
+        self._after = position
+        self.last = None
+
+    # In any order --------------------------------------------------------------------------
+
+    def begin(self) -> int:
+        """The number of the next message taken."""
+        seq = self._next
+        self._next = seq + 1
+        return seq
+
+    def finish(self, seq: int, offset: Offset) -> None:
+        """A numbered message is finished."""
+        if seq == self._base and not self._by_first:
+            self._base = seq + 1
+            self._after = offset
+        else:
+            self._finish(_Done(seq, offset, offset))
+
+    def mark(self, position: Position) -> None:
+        """Reading has come to a position that has no message of its own."""
+        seq = self.begin()
+        self._finish(_Done(seq, None, position))
+
+    def _finish(self, done: _Done) -> None:
+        before = self._by_last.pop(done.first - 1, None)
+        if before is not None:
+            before.absorb(done)
+            done = before
+        behind = self._by_first.pop(done.last + 1, None)
+        if behind is not None:
+            del self._by_last[behind.last]
+            done.absorb(behind)
+        if done.first == self._base:
+            self._by_first.pop(done.first, None)
+            self._base = done.last + 1
+            self._after = done.position
+        else:
+            self._by_first[done.first] = done
+            self._by_last[done.last] = done
+
+    @property
+    def unfinished(self) -> int:
+        """Numbered messages that are not finished, or finished beyond one that is not."""
+        return self._next - self._base
+
+    @property
+    def runs(self) -> int:
+        """How many stretches are finished beyond the oldest unfinished message."""
+        return len(self._by_first) + len(self._inherited)
+
+    # Both ----------------------------------------------------------------------------------
+
+    @property
+    def after(self) -> Position:
+        """Everything up to here is finished."""
+        return self._after if self.last is None else self.last.offset
+
+    def snapshot(self) -> InputProgress:
+        """What a checkpoint says of this partition now."""
+        runs = [
+            Run(done.first_offset, done.last_offset)
+            for _, done in sorted(self._by_first.items())
+            if done.first_offset is not None and done.last_offset is not None
+        ]
+        after = self.after
+        inherited = () if after is END else self._inherited
+        return InputProgress(after, self.lineage, (*runs, *inherited))
+
+    @property
+    def resuming(self) -> bool:
+        """Whether messages may still come that an earlier checkpoint has as done."""
+        return bool(self._inherited)
+
+    def without_done(
+        self,
+        messages: Sequence[Received],
+        position: Position,
+        compare: Callable[[Offset, Offset], int],
+    ) -> list[tuple[list[Received], Position]]:
+        """Take out of a fetch what an earlier checkpoint has as done.
+
+        Returns:
+            The rest, cut into stretches, each with the position that is reached behind it. A run
+            is left behind as a whole, once its last message has come by: until then it stays in
+            every snapshot.
+        """
+        inherited = self._inherited
+        stretches: list[tuple[list[Received], Position]] = []
+        open_: list[Received] = []
+        for message in messages:
+            while inherited and compare(message.offset, inherited[0].last) > 0:
+                inherited.popleft()
+            if not inherited or compare(message.offset, inherited[0].first) < 0:
+                open_.append(message)
+            elif compare(message.offset, inherited[0].last) == 0:
+                inherited.popleft()
+                if open_:
+                    stretches.append((open_, open_[-1].offset))
+                    open_ = []
+                stretches.append(([], message.offset))
+        if position is END:
+            inherited.clear()
+        while inherited and position is not END and compare(position, inherited[0].last) >= 0:
+            inherited.popleft()
+        inside = bool(inherited) and bool(messages) and _inside(messages[-1].offset, inherited[0], compare)
+        if open_ or not inside:
+            stretches.append((open_, open_[-1].offset if inside else position))
+        return stretches
+
+
+def _inside(offset: Offset, run: Run, compare: Callable[[Offset, Offset], int]) -> bool:
+    return compare(offset, run.first) >= 0 and compare(offset, run.last) <= 0

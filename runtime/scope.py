@@ -1,0 +1,122 @@
+"""What all attempts of one task share: its outputs, stores, timers, counters and wishes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from samza_py.errors import ConfigError
+from samza_py.runtime.overlay import Overlay
+from samza_py.runtime.sender import Sender
+from samza_py.runtime.statistics import TaskCounters
+from samza_py.runtime.wakeup import Wakeup
+from samza_py.specification import TaskSpec
+from samza_py.store import Store
+from samza_py.system import Output
+
+
+class TaskScope:
+    """The surroundings of a task's attempts.
+
+    Args:
+        name: ``HANDLER/GROUP``.
+        spec: the declaration.
+        resources: what the job's lifespan yielded.
+        senders: by output name, ``system.stream``; dead letter outputs included.
+        overlays: by store name.
+        counters: what the task counts.
+        max_attempt_bytes: what one attempt may send.
+        max_uncommitted_bytes: of state changes; above it the task commits early.
+        on_stop: asks the container to stop.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        spec: TaskSpec,
+        resources: Any,
+        senders: Mapping[str, Sender],
+        overlays: Mapping[str, Overlay[Any, Any]],
+        counters: TaskCounters,
+        *,
+        max_attempt_bytes: int,
+        max_uncommitted_bytes: int,
+        on_stop: Callable[[], None],
+    ) -> None:
+        self.name = name
+        self.spec = spec
+        self.resources = resources
+        self.senders = senders
+        self.overlays = overlays
+        self.counters = counters
+        self.max_attempt_bytes = max_attempt_bytes
+        self.request_stop = on_stop
+        self.timers: dict[str, int] = {}
+        self.generation = 0
+        #: Something was finished since the last cut: there is something to commit.
+        self.dirty = False
+        #: Wakes the commit before its interval is over.
+        self.commit_wanted = Wakeup()
+        #: Wakes the runner: something to take, room, a timer, a stop.
+        self.wakeup = Wakeup()
+        self.stopping = False
+        self._stopped: asyncio.Future[None] | None = None
+        self.crowded = False
+        #: Messages whose dead letter or rejection was decided by an output before a rollback.
+        self.condemned: dict[tuple[Any, str], Exception] = {}
+        #: Stores are asked only for the message's own key.
+        self.bound_stores = spec.max_concurrency > 1
+        self._max_uncommitted = max_uncommitted_bytes
+
+    def sender(self, output: Output[Any, Any]) -> Sender:
+        """The sender of a declared output. Raises ``ConfigError`` for any other."""
+        sender = self.senders.get(str(output))
+        if sender is None or output not in self.spec.outputs:
+            declared = ", ".join(str(known) for known in self.spec.outputs) or "none"
+            raise ConfigError(
+                f"task {self.spec.name}",
+                f"sends to {output}, which it does not declare (outputs: {declared}); add it to outputs=[...]",
+            )
+        return sender
+
+    def overlay(self, store: Store[Any, Any]) -> Overlay[Any, Any]:
+        """The state of a declared store. Raises ``ConfigError`` for any other."""
+        overlay = self.overlays.get(store.name)
+        if overlay is None:
+            raise ConfigError(
+                f"task {self.spec.name}",
+                f"uses store {store.name}, which it does not declare; add it to stores=[...]",
+            )
+        return overlay
+
+    @property
+    def full(self) -> bool:
+        """Whether some output has no room, so that no attempt may start."""
+        return any(sender.port.full for sender in self.senders.values())
+
+    def hand_over(self) -> None:
+        """Give everything finished to the outboxes, under the current generation."""
+        self.crowded = False
+        for sender in self.senders.values():
+            self.counters.sent += sender.hand_over(self.generation)
+
+    def state_changed(self, overlay: Overlay[Any, Any]) -> None:
+        """A finished attempt has written state: commit early when much has come together."""
+        if overlay.size > self._max_uncommitted:
+            self.commit_wanted.wake()
+
+    def stop(self) -> None:
+        """Take nothing more; what waits in a backoff is left unread."""
+        self.stopping = True
+        if self._stopped is not None and not self._stopped.done():
+            self._stopped.set_result(None)
+        self.wakeup.wake()
+
+    def stopped(self) -> asyncio.Future[None]:
+        """Done once the task stops; for waits that a stop should end."""
+        if self._stopped is None:
+            self._stopped = asyncio.get_running_loop().create_future()
+            if self.stopping:
+                self._stopped.set_result(None)
+        return self._stopped

@@ -1,0 +1,110 @@
+"""What a task sends to one output: encoded as it is sent, handed over in lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import UNSET
+
+from samza_py.errors import SerdeError
+from samza_py.message import Headers, Message, Outgoing, Received, Record
+from samza_py.runtime.port import Port
+from samza_py.serde import Raw, Serde
+from samza_py.system import Output
+
+
+class Sender:
+    """One output of one task: its encoders, and what finished attempts have sent to it.
+
+    Args:
+        output: the declaration.
+        port: the task's account there.
+    """
+
+    __slots__ = ("encode_key", "encode_value", "key_serde", "name", "pending", "pending_bytes", "port", "stream")
+
+    def __init__(self, output: Output[Any, Any], port: Port) -> None:
+        self.name = str(output)
+        self.stream = output.name
+        self.port = port
+        self.key_serde: Serde[Any] = output.key_serde
+        self.encode_key: Callable[[Any], Any] = output.key_serde.encoder()
+        self.encode_value: Callable[[Any], Any] = output.value_serde.encoder()
+        self.pending: list[Outgoing] = []
+        self.pending_bytes = 0
+
+    def keeps_raw_key(self, source: Serde[Any]) -> bool:
+        """Whether a key of this input serde can be passed on as the bytes it came as."""
+        return isinstance(self.key_serde, Raw) or (
+            type(source) is type(self.key_serde) and source.content == self.key_serde.content
+        )
+
+    def encoded(
+        self,
+        key: Any,
+        value: Any,
+        headers: Headers,
+        timestamp_ms: int,
+        partition: str | None,
+        source: Received | None,
+        number: int,
+    ) -> Outgoing:
+        """An outgoing message. Raises ``SerdeError`` where key or value do not fit the output."""
+        try:
+            raw_key = None if key is None else self.encode_key(key)
+            raw_value = None if value is None else self.encode_value(value)
+        except Exception as error:
+            raise self.misfit(error) from error
+        return Outgoing(
+            self.stream, raw_key, raw_value, timestamp_ms, headers, partition, source, number
+        )
+
+    def result(
+        self, result: Any, source: Message[Any, Any], key: bytes | None, number: int
+    ) -> Outgoing:
+        """An outgoing message for what a handler gave back; ``key`` is the input's, encoded."""
+        if type(result) is not Record:
+            message = self.encoded(None, result, (), source.timestamp_ms, None, source, number)
+            message.key = key
+            return message
+        own_key = result.key
+        timestamp = source.timestamp_ms if result.timestamp_ms is None else result.timestamp_ms
+        message = self.encoded(
+            None if own_key is UNSET else own_key,
+            result.value,
+            result.headers,
+            timestamp,
+            result.partition,
+            source,
+            number,
+        )
+        if own_key is UNSET:
+            message.key = key
+        return message
+
+    def misfit(self, error: Exception) -> SerdeError:
+        """The error for a key or value that the output's serdes do not take."""
+        return SerdeError(f"the result does not fit output {self.name}: {error}")
+
+    def add(self, message: Outgoing, size: int) -> None:
+        """Keep a message of an attempt that has succeeded."""
+        self.pending.append(message)
+        self.pending_bytes += size
+
+    @property
+    def crowded(self) -> bool:
+        """Whether what is kept uses up the room, so that it should be handed over now."""
+        port = self.port
+        return len(self.pending) >= port.room_messages or self.pending_bytes >= port.room_bytes
+
+    def hand_over(self, generation: int) -> int:
+        """Give what is kept to the outbox; how many messages that were."""
+        pending = self.pending
+        if not pending:
+            return 0
+        self.port.put(pending, self.pending_bytes, generation)
+        self.pending = []
+        self.pending_bytes = 0
+        return len(pending)
+

@@ -1,0 +1,197 @@
+"""The runner for one call at a time: the hot path.
+
+It takes slices of a partition's buffer and awaits the handler over each: no task, queue item,
+timer, or log line a message. The loop below is long because a function call a message costs what
+a tenth of the whole budget is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from types import CoroutineType
+from typing import Any
+
+from samza_py.message import Message, Outgoing, Received, Record
+from samza_py.runtime.attempt import Attempt
+from samza_py.runtime.buffer import PartitionBuffer
+from samza_py.runtime.calling import ended_call, no_output
+from samza_py.runtime.processing import Codec, LeftUnread
+from samza_py.runtime.runner import Runner
+from samza_py.runtime.watch import Watched
+
+LONGEST_SLICE = 1024
+SLICE_S = 0.002
+
+
+class SerialRunner(Runner):
+    """Calls the handler for one message after the other; see ``Runner``."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._watch = Watched()
+        self.watched.append(self._watch)
+        self._slice = 1
+        spec = self.scope.spec
+        self._fast = (
+            spec.kind != "batch"
+            and spec.style in ("plain", "async")
+            and not spec.blocking
+            and spec.limit is None
+        )
+
+    async def run(self) -> None:
+        """Work off the buffers, in slices."""
+        scope = self.scope
+        self._watch.child = asyncio.current_task()
+        while not scope.stopping:
+            if scope.timers and self.timer_due():
+                await self.fire_timers()
+            buffer = self.next_buffer()
+            if buffer is None:
+                scope.hand_over()
+                if self.exhausted:
+                    return
+                await scope.wakeup.wait()
+                continue
+            await self._take_slice(buffer)
+            scope.hand_over()
+            await self.give_way()
+
+    async def _take_slice(self, buffer: PartitionBuffer) -> None:
+        """Work off the next messages of a buffer: as many as take about ``SLICE_S``."""
+        chunk = buffer.chunk()
+        assert chunk is not None  # noqa: S101  (for the type checker: the chooser has looked)
+        start = chunk.next
+        messages = chunk.messages[start : start + self._slice]
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        self.scope.dirty = True
+        taken = 0
+        try:
+            if self._fast and not self.scope.condemned:
+                taken = await self._run_fast(buffer, messages)
+            else:
+                taken = await self._run_any(buffer, messages)
+        finally:
+            self.scope.counters.received += taken
+            if buffer.took(chunk, taken):
+                buffer.progress.pass_to(chunk.position)
+        self.has_room(buffer)
+        elapsed = loop.time() - began
+        if elapsed > SLICE_S:
+            self._slice = max(1, self._slice // 2)
+        elif taken == self._slice:
+            self._slice = min(LONGEST_SLICE, self._slice * 2)
+
+    async def _run_any(self, buffer: PartitionBuffer, messages: list[Received]) -> int:
+        """Run messages through everything that may happen to them; how many were finished."""
+        scope, progress = self.scope, buffer.progress
+        codec = self.codecs[buffer.key.partition]
+        for index, message in enumerate(messages):
+            try:
+                await self.processor.process(message, codec, self._watch)
+            except LeftUnread:
+                return index
+            progress.last = message
+            if scope.crowded or scope.stopping:
+                return index + 1
+        return len(messages)
+
+    async def _run_fast(self, buffer: PartitionBuffer, messages: list[Any]) -> int:  # noqa: C901, PLR0912, PLR0915
+        """The same for a plain or async handler, without a call that can be saved."""
+        scope, progress, watch = self.scope, buffer.progress, self._watch
+        codec = self.codecs[buffer.key.partition]
+        decode_key, decode_value, encode_key = codec.decode_key, codec.decode_value, codec.encode_key
+        handler, takes_context = self.caller.handler, self.caller.takes_context
+        to = self.caller.to
+        pending = None if to is None else to.pending
+        room, room_bytes = (0, 0) if to is None else (to.port.room_messages, to.port.room_bytes)
+        handled = 0
+        attempt: Attempt | None = None
+        for index, message in enumerate(messages):
+            try:
+                raw_key = message.raw_key
+                if raw_key is not None:
+                    message.key = decode_key(raw_key)
+                message.value = decode_value(message.raw_value)
+            except Exception:
+                # Not a message, no value, or bytes that do not decode: rare, so looked at there.
+                try:
+                    await self.processor.process(message, codec, watch)
+                except LeftUnread:
+                    return self._finished(handled, index)
+                progress.last = message
+                continue
+            try:
+                watch.calling = message
+                if takes_context:
+                    attempt = Attempt(scope, message)
+                    result = handler(message, attempt)
+                else:
+                    result = handler(message)
+                if type(result) is CoroutineType:
+                    result = await result
+                if attempt is not None:
+                    attempt.closed = True
+                    if result is not None:
+                        self._keep(attempt, message, codec, result)
+                    attempt.take_effect()
+                    attempt = None
+                elif result is not None:
+                    if to is None:
+                        raise no_output(scope.spec, result)
+                    if type(result) is Record:
+                        outgoing = to.result(result, message, codec.key_for_output(message), 0)
+                        to.add(outgoing, outgoing.size)
+                    else:
+                        if encode_key is not None and raw_key is not None:
+                            raw_key = encode_key(message.key)
+                        try:
+                            data = to.encode_value(result)
+                        except Exception as error:
+                            raise to.misfit(error) from error
+                        # Not the local list: a commit may have taken that one during the call.
+                        to.pending.append(
+                            Outgoing(to.stream, raw_key, data, message.timestamp_ms, (), None, message)
+                        )
+                        to.pending_bytes += len(data)
+                if watch.timed_out is not None:
+                    watch.take_timeout()  # too late: the call has succeeded
+            except (Exception, asyncio.CancelledError) as error:
+                if attempt is not None:
+                    attempt.closed = True
+                    attempt = None
+                try:
+                    await self._failed(message, codec, error)
+                except LeftUnread:
+                    return self._finished(handled, index)
+            else:
+                handled += 1
+            watch.calling = None
+            progress.last = message
+            if scope.stopping or scope.crowded:
+                return self._finished(handled, index + 1)
+            if to is not None and (
+                to.pending is not pending or len(pending) >= room or to.pending_bytes >= room_bytes
+            ):
+                return self._finished(handled, index + 1)
+        return self._finished(handled, len(messages))
+
+    def _finished(self, handled: int, taken: int) -> int:
+        self.scope.counters.handled += handled
+        return taken
+
+    def _keep(self, attempt: Attempt, message: Any, codec: Codec, result: Any) -> None:
+        to = self.caller.to
+        if to is None:
+            raise no_output(self.scope.spec, result)
+        key = codec.key_for_output(message)
+        attempt.keep(to, to.result(result, message, key, attempt.number))
+
+    async def _failed(self, message: Message[Any, Any], codec: Codec, error: BaseException) -> None:
+        """The first call failed: leave the fast path for what the policy says."""
+        error = ended_call(self._watch, self.scope.spec, error)
+        self._watch.calling = None
+        if not isinstance(error, Exception):
+            raise error
+        await self.processor.attempts(message, codec, self._watch, 1, error)

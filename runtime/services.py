@@ -1,0 +1,66 @@
+"""What a container opens once and all its tasks share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any
+
+from samza_py.admin import Admin
+from samza_py.checkpoint import CheckpointStore
+from samza_py.runtime.intake import Intake
+from samza_py.runtime.outbox import Outbox
+from samza_py.runtime.producing import ProducerHost
+from samza_py.runtime.wakeup import Wakeup
+from samza_py.resolved import ResolvedJob
+from samza_py.task import Limit
+
+LINGER_S = {"default": 0.005, "low_latency": 0.0}
+
+
+@dataclass(slots=True)
+class Services:
+    """Shared by the tasks of one container.
+
+    Attributes:
+        resolved: the job.
+        resources: what its lifespan yielded.
+        store: the checkpoints.
+        admins: by system name.
+        intakes: by system name, for systems that are read.
+        hosts: container-wide producers, by system name.
+        outboxes: of those producers, by output name.
+        threads: for handlers that block.
+        on_stop: asks the container to stop.
+        committed: told of every checkpoint written here, for partitions that wait on parents.
+    """
+
+    resolved: ResolvedJob
+    resources: Any
+    store: CheckpointStore
+    admins: dict[str, Admin]
+    threads: Executor
+    on_stop: Callable[[], None]
+    intakes: dict[str, Intake] = field(default_factory=dict[str, Intake])
+    hosts: dict[str, ProducerHost] = field(default_factory=dict[str, ProducerHost])
+    outboxes: dict[str, Outbox] = field(default_factory=dict[str, Outbox])
+    limits: dict[Limit, asyncio.Semaphore] = field(default_factory=dict[Limit, asyncio.Semaphore])
+    waiting: set[Wakeup] = field(default_factory=set[Wakeup])
+
+    @property
+    def linger_s(self) -> float:
+        """How long a batch waits for more, by the job's profile."""
+        return LINGER_S[self.resolved.options.profile]
+
+    def limit(self, limit: Limit | None) -> asyncio.Semaphore | None:
+        """The one semaphore of a shared limit in this container."""
+        if limit is None:
+            return None
+        return self.limits.setdefault(limit, asyncio.Semaphore(limit.calls))
+
+    def committed(self) -> None:
+        """A checkpoint was written: whoever waits on parents looks again."""
+        for wakeup in self.waiting:
+            wakeup.wake()

@@ -1,0 +1,120 @@
+"""Keeps one granted task running: opens it, opens it again after an abort, gives it up."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from samza_py.assignment import PlannedTask
+from samza_py.checkpoint import Grant
+from samza_py.coordination import Coordinator
+from samza_py.errors import FencedError
+from samza_py.message import Partition
+from samza_py.runtime.backoff import Backoff
+from samza_py.runtime.sending import TaskAbortedError
+from samza_py.runtime.services import Services
+from samza_py.runtime.statistics import TaskCounters, TaskStatistics
+from samza_py.runtime.task_instance import TaskInstance
+
+logger = logging.getLogger(__name__)
+
+MOST_ABORTS = 10
+
+
+class Supervisor:
+    """One task in this container, over all its instances.
+
+    Args:
+        planned: the task.
+        grant: the coordinator's word.
+        services: of the container.
+        coordinator: asked when a write was fenced.
+    """
+
+    def __init__(
+        self, planned: PlannedTask, grant: Grant, services: Services, coordinator: Coordinator
+    ) -> None:
+        self.name = planned.name
+        self.ended = False
+        self.child: asyncio.Task[None] | None = None
+        self._planned = planned
+        self._grant = grant
+        self._services = services
+        self._coordinator = coordinator
+        self._counters = TaskCounters()
+        self._condemned: dict[tuple[Partition, str], Exception] = {}
+        self._instance: TaskInstance | None = None
+        self._running = False
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Run the task until its inputs end, it is stopped, or it is somebody else's.
+
+        Raises:
+            SamzaError: it failed for good.
+        """
+        backoff = Backoff(f"task {self.name}")
+        while not self._stopping:
+            commits = self._counters.commits
+            try:
+                await self._run_once()
+            except TaskAbortedError as error:
+                backoff.failures = 0 if self._counters.commits > commits else backoff.failures
+                if backoff.failures >= MOST_ABORTS:
+                    raise
+                await backoff.wait(error)
+            except FencedError as error:
+                if not await self._coordinator.owns(self.name):
+                    logger.warning("task %s is somebody else's now: %s", self.name, error)
+                    return
+                await backoff.wait(error)
+            else:
+                return
+
+    async def _run_once(self) -> None:
+        instance = TaskInstance(
+            self._planned, self._grant, self._services, self._counters, self._condemned
+        )
+        self._instance = instance
+        try:
+            await instance.open()
+            self._running = True
+            if self._stopping:
+                instance.stop()
+            self.ended = await instance.run()
+            await instance.release()
+        finally:
+            self._running = False
+            await instance.close()
+
+    def stop(self) -> None:
+        """Stop in good order; what is not running yet is just ended."""
+        self._stopping = True
+        if self._running and self._instance is not None:
+            self._instance.stop()
+        elif self.child is not None:
+            self.child.cancel()
+
+    def cut_short(self) -> None:
+        """The stop has taken too long."""
+        if self._running and self._instance is not None:
+            self._instance.cut_short()
+        elif self.child is not None:
+            self.child.cancel()
+
+    def drop(self) -> None:
+        """End at once and write nothing."""
+        self._stopping = True
+        if self.child is not None:
+            self.child.cancel()
+
+    def statistics(self) -> TaskStatistics:
+        """The task now."""
+        if self._instance is None:
+            return TaskStatistics(self.name, self._counters, (), 0)
+        return self._instance.statistics()
+
+    def doing(self) -> str | None:
+        """What a handler of it is working on now, if anything; read from another thread."""
+        instance = self._instance if self._running else None
+        return None if instance is None else instance.doing_now()
