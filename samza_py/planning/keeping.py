@@ -1,0 +1,95 @@
+"""Checks of what must outlive a process: checkpoints, state, and how often an output is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from samza_py.errors import ConfigError
+from samza_py.producer import Promise
+from samza_py.resolved import ResolvedJob
+from samza_py.system import Output
+
+
+def problems(resolved: ResolvedJob) -> Iterator[ConfigError]:
+    """What could lose or mix up messages or state."""
+    yield from _sharing(resolved)
+    yield from _keyed_state(resolved)
+    if resolved.options.guarantee == "exactly_once":
+        yield from _exactly_once(resolved)
+
+
+def warnings(resolved: ResolvedJob) -> Iterator[str]:
+    """What will not survive although the user may think so."""
+    kept = resolved.checkpoints
+    if not kept.durable and not _inputs_die_with_the_process(resolved):
+        yield (
+            f"checkpoints: kept in {kept.location}, which ends with this process: every start "
+            "reads the inputs from the beginning"
+        )
+    if not kept.durable and resolved.job.stores:
+        names = ", ".join(store.name for store in resolved.job.stores)
+        yield f"stores {names}: are kept with the checkpoints in {kept.location} and end with it"
+
+
+def _inputs_die_with_the_process(resolved: ResolvedJob) -> bool:
+    for spec in resolved.job.tasks:
+        for source in spec.inputs:
+            offered = resolved.systems[source.system.name].checkpoints()
+            if offered is None or offered.durable:
+                return False
+    return True
+
+
+def _sharing(resolved: ResolvedJob) -> Iterator[ConfigError]:
+    if resolved.coordination.several and not resolved.checkpoints.shared:
+        yield ConfigError(
+            "job.checkpoints",
+            f"{resolved.checkpoints.location} serves one container, and {resolved.coordination} "
+            "runs several; keep them where all containers can reach them, such as a Kafka topic",
+        )
+
+
+def _keyed_state(resolved: ResolvedJob) -> Iterator[ConfigError]:
+    for spec in resolved.job.tasks:
+        if not spec.stores or spec.grouping == "all":
+            continue
+        for source in spec.inputs:
+            if getattr(source, "stable_keys", True):
+                continue
+            yield ConfigError(
+                f"task {spec.name}.stores",
+                f"{source} does not keep a key in one partition, so the state of a key would be "
+                f"spread over tasks; repartition first (job.input({source.name}).key_by(...)"
+                '.to(topic)) and read the topic, or use grouping="all" for a single task',
+            )
+
+
+def _exactly_once(resolved: ResolvedJob) -> Iterator[ConfigError]:
+    if not resolved.checkpoints.durable:
+        why = f"cannot be exactly_once: checkpoints in {resolved.checkpoints.location} do not last"
+        yield ConfigError("job.guarantee", why)
+    outputs: dict[str, Output[Any, Any]] = {}
+    for spec in resolved.job.tasks:
+        for output in (*spec.outputs, *spec.dead_letters(resolved.job.on_error)):
+            outputs.setdefault(str(output), output)
+    for name, output in outputs.items():
+        merged = resolved.streams.get(name, output)
+        reason = _cannot_take_part(merged, resolved)
+        if reason:
+            yield ConfigError("job.guarantee", f"cannot be exactly_once: {name} {reason}")
+
+
+def _cannot_take_part(output: Any, resolved: ResolvedJob) -> str | None:
+    promise: Promise = output.promise
+    if promise is Promise.AT_LEAST_ONCE:
+        return "promises at least once only: after a crash a message may be there twice"
+    if promise is Promise.TRANSACTIONAL:
+        own, other = output.system.name, resolved.checkpoints.transactions_of
+        if own != other:
+            held = f"in {other}'s" if other else "in none"
+            return (
+                f"is written in {own}'s transactions, and the checkpoints "
+                f"({resolved.checkpoints.location}) {held}; keep the checkpoints in {own}"
+            )
+    return None
