@@ -1,0 +1,238 @@
+"""Finding the job that a command line names, and running one that a program holds.
+
+    samza-py run FILE.py[:name]          a file; its folder goes on the path
+    samza-py run package.module[:name]   a module on the path; so does the current folder
+
+A job file is code and runs with the rights of whoever starts it. It is imported under its own
+name and never as ``__main__``, so ``if __name__ == "__main__": job.run()`` stays quiet.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import re
+import stat
+import sys
+import traceback
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from samza_py.errors import ConfigError, JobFileError
+from samza_py.job import Job
+
+_NAME = re.compile(r"^(?P<place>.*?)(?::(?P<name>[A-Za-z_]\w*))?$", re.DOTALL)
+
+_loading: ContextVar[bool] = ContextVar("samza_py_loading", default=False)
+
+DECLARE = 'from samza_py import Job\n\n    job = Job("orders")'
+
+
+def load_job(target: str) -> Job[Any]:
+    """Import the file or module that a command line names, and find its job.
+
+    Args:
+        target: ``FILE.py``, ``package.module``, or either with ``:name`` of the variable.
+
+    Raises:
+        ConfigError: there is no such file, no job in it, or several and none was named.
+        JobFileError: its code raised.
+    """
+    found = _NAME.match(target)
+    assert found is not None  # the pattern matches every text
+    place, name = found["place"], found["name"]
+    if not place:
+        raise ConfigError("JOB", "names no file; write it as orders.py or orders.py:job", target)
+    module = _import_file(place) if _is_file_name(place) else _import_module(place)
+    return _job_in(module, place, name)
+
+
+def run_from_main(job: Job[Any]) -> None:
+    """Run a job from its own file with this process's arguments, then end the process.
+
+    Args:
+        job: the one to run; the arguments are those of ``samza-py run``, without the job.
+
+    Raises:
+        ConfigError: the file is being imported, not run.
+    """
+    if _loading.get():
+        why = 'stands outside of `if __name__ == "__main__":`; move it below such a line'
+        raise ConfigError("job.run()", why)
+    from samza_py.cli.running import run_here
+
+    sys.exit(run_here(job, sys.argv))
+
+
+async def run_in_loop(job: Job[Any]) -> None:
+    """Run a job in the running loop until it ends, for notebooks. Cancelling it stops it.
+
+    Settings come from the code and the environment; nothing is shown and no signal is caught.
+
+    Raises:
+        ConfigError: it cannot run as declared; names every problem.
+        SamzaError: it failed.
+    """
+    from samza_py.planning import one_error, problems
+    from samza_py.resolving import Sources, resolve
+    from samza_py.runtime.container import Container
+
+    resolution = resolve(job, Sources(environment=os.environ))
+    found = [*resolution.problems, *problems(resolution.resolved)]
+    if found:
+        raise one_error(job.name, found)
+    await Container(resolution.resolved).run()
+
+
+# Importing -----------------------------------------------------------------------------------
+
+
+def _is_file_name(place: str) -> bool:
+    return place.endswith(".py") or "/" in place or "\\" in place or Path(place).exists()
+
+
+def _import_file(place: str) -> ModuleType:
+    path = Path(place)
+    _check_file(path, place)
+    name = re.sub(r"\W", "_", path.stem)
+    if name in sys.stdlib_module_names:
+        why = f"hides Python's own module {name} from everything it imports; rename the file"
+        raise ConfigError("JOB", why, place)
+    refuse_writable_by_all(path)
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    spec = importlib.util.spec_from_file_location(name, path.resolve())
+    if spec is None or spec.loader is None:
+        raise ConfigError("JOB", "is not a Python file; its name must end in .py", place)
+    module = importlib.util.module_from_spec(spec)
+    # Types are looked up by their module's name later on, so it must be found there.
+    sys.modules[name] = module
+    with _users_errors(place, str(path.resolve())):
+        spec.loader.exec_module(module)
+    return module
+
+
+def _check_file(path: Path, place: str) -> None:
+    if path.is_dir():
+        inside = sorted(p.name for p in path.glob("*.py"))[:5]
+        hint = f"; name a file in it, such as {path / inside[0]}" if inside else ""
+        raise ConfigError("JOB", f"is a folder{hint}", place)
+    if path.is_file():
+        return
+    if "\\" in place and Path(place.replace("\\", "/")).is_file():
+        raise ConfigError("JOB", f"write it with slashes: {place.replace(chr(92), '/')}", place)
+    beside = sorted(p.name for p in path.parent.glob("*.py")) if path.parent.is_dir() else []
+    close = _close(path.name, beside)
+    hint = f"; did you mean {path.parent / close}?" if close else ""
+    if not hint:
+        hint = f"; `samza-py new {place}` writes one to begin with"
+    raise ConfigError("JOB", f"there is no such file in {Path.cwd()}{hint}", place)
+
+
+def _close(name: str, names: list[str]) -> str | None:
+    import difflib
+
+    return next(iter(difflib.get_close_matches(name, names, n=1)), None)
+
+
+def _import_module(place: str) -> ModuleType:
+    if not all(part.isidentifier() for part in place.split(".")):
+        why = "is neither a file (orders.py) nor a module (package.module)"
+        raise ConfigError("JOB", why, place)
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        spec = importlib.util.find_spec(place)
+    except ModuleNotFoundError:
+        spec = None
+    if spec is None:
+        file = Path(place.replace(".", os.sep) + ".py")
+        hint = f"; did you mean {file}?" if file.is_file() else ""
+        raise ConfigError("JOB", f"there is no module of this name{hint}", place)
+    if spec.origin is not None and Path(spec.origin).is_file():
+        refuse_writable_by_all(Path(spec.origin))
+    with _users_errors(place, spec.origin or ""):
+        return importlib.import_module(place)
+
+
+def refuse_writable_by_all(path: Path) -> None:
+    """Refuse code that any user of the machine could have written.
+
+    Raises:
+        ConfigError: everybody may write the file.
+    """
+    if os.name == "posix" and path.stat().st_mode & stat.S_IWOTH:
+        why = "everybody on this machine may change it, and it would run as you; chmod o-w it"
+        raise ConfigError("JOB", why, str(path))
+
+
+@contextmanager
+def _users_errors(place: str, file: str) -> Generator[None]:
+    token = _loading.set(True)
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(
+            _line_in(error, place, file) + error.key, error.why, error.value
+        ) from None
+    except Exception as error:
+        raise JobFileError(place, _why(error)) from error
+    except SystemExit as error:
+        raise ConfigError(
+            place, f"ended Python while it was imported (code {error.code})"
+        ) from None
+    finally:
+        _loading.reset(token)
+
+
+def _line_in(error: ConfigError, place: str, file: str) -> str:
+    """Where in the job file a wrong value was written."""
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
+    return f"{place}, line {lines[-1]}: " if lines else ""
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, SyntaxError):
+        return "is not valid Python"
+    if isinstance(error, ModuleNotFoundError):
+        return f"imports {error.name}, which is not installed for {sys.executable}"
+    return f"failed while it was imported: {type(error).__name__}"
+
+
+# Finding the job -----------------------------------------------------------------------------
+
+
+def _job_in(module: ModuleType, place: str, name: str | None) -> Job[Any]:
+    jobs: dict[str, Job[Any]] = {n: v for n, v in vars(module).items() if isinstance(v, Job)}
+    if name is not None:
+        return _named_job(module, place, name, jobs)
+    # One job under two names is one job.
+    different = {id(job): (variable, job) for variable, job in reversed(jobs.items())}
+    if len(different) == 1:
+        return next(iter(jobs.values()))
+    if not different:
+        raise ConfigError(place, f"declares no job; at its top level, write\n\n    {DECLARE}\n")
+    pairs = reversed(different.values())
+    listed = "".join(f"\n  {place}:{variable}   ({job.name})" for variable, job in pairs)
+    raise ConfigError(place, f"declares {len(different)} jobs; name the one you mean{listed}")
+
+
+def _named_job(module: ModuleType, place: str, name: str, jobs: dict[str, Job[Any]]) -> Job[Any]:
+    if name in jobs:
+        return jobs[name]
+    value: object = getattr(module, name, None)
+    if value is not None:
+        why = f"is a {type(value).__name__}, not a Job"
+    else:
+        close = _close(name, list(jobs))
+        why = "is not in the file" + (f"; did you mean {place}:{close}?" if close else "")
+        if not close and jobs:
+            why += f"; there are: {', '.join(jobs)}"
+    raise ConfigError(f"{place}:{name}", why)
