@@ -1,0 +1,108 @@
+"""Signals: the first stops in good order, the second at once, and a hung process ends too."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from types import FrameType
+from typing import Protocol
+
+from samza_py.cli.failures import shown_frames
+
+logger = logging.getLogger("samza_py.cli")
+
+_GRACE_S = 5.0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stoppable(Protocol):
+    """What a signal does something to: the container."""
+
+    def request_stop(self) -> None:
+        """Stop in good order."""
+
+    def abort(self) -> None:
+        """Stop at once."""
+
+
+class Signals:
+    """Turns signals into stops of one container, from ``install`` to ``remove``.
+
+    Handlers of the ``signal`` module rather than of the loop: they run even while a handler of the
+    user's blocks the loop, which is when people press Ctrl-C most.
+
+    Args:
+        loop: where the container runs.
+        container: what is stopped.
+        limit_s: how long a stop in good order may take in all. After that and a grace the process
+            is ended from outside the loop, which then is blocked: nothing on it can do so.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, container: Stoppable, limit_s: float
+    ) -> None:
+        self._loop = loop
+        self._container = container
+        self._limit_s = limit_s + _GRACE_S
+        self._before: dict[signal.Signals, object] = {}
+        self._watchdog: threading.Timer | None = None
+        self._heard = 0
+        #: The exit code that a second signal asks for; None where there was none.
+        self.aborted_with: int | None = None
+
+    @property
+    def stopping(self) -> bool:
+        """Whether a stop was asked for."""
+        return self._heard > 0
+
+    def install(self) -> None:
+        """Begin to listen, where that is possible: in the main thread."""
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                self._before[number] = signal.signal(number, self._on_signal)
+
+    def remove(self) -> None:
+        """Put back what was there before."""
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+        self._before.clear()
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._heard += 1
+        name = signal.Signals(number).name
+        if self._heard == 1:
+            self._later(self._container.request_stop)
+            self._later(lambda: logger.info("%s: stopping in good order; again: at once", name))
+            self._watchdog = threading.Timer(self._limit_s, _end_hung_process, (self._limit_s,))
+            self._watchdog.daemon = True
+            self._watchdog.start()
+        elif self._heard == 2:
+            self.aborted_with = 128 + number
+            self._later(self._container.abort)
+            self._later(lambda: logger.info("%s: stopping at once, nothing is committed", name))
+        else:
+            os._exit(128 + number)
+
+    def _later(self, call: Callable[[], None]) -> None:
+        self._loop.call_soon_threadsafe(call)
+
+
+def _end_hung_process(after_s: float) -> None:
+    """Say where the loop hangs and end the process: nothing inside the loop can any more."""
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    stack = traceback.extract_stack(frame)
+    text = "".join(traceback.format_list(shown_frames(stack))).rstrip()
+    sys.stderr.write(
+        f"samza-py: not stopped after {after_s:.0f} s, since the event loop is blocked at\n{text}\n"
+        "  add blocking=True to a handler that blocks, or await an async client\n"
+    )
+    sys.stderr.flush()
+    os._exit(1)
