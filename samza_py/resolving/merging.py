@@ -163,17 +163,17 @@ def _by_variable(given: Given, by_variable: Mapping[str, list[Setting]]) -> Sett
 
 def _nearest(key: str, known: Iterable[str]) -> str:
     names = list(known)
+    divider = "__" if key.startswith(ENVIRONMENT) else "."
+    above, _, last = key.rpartition(divider)
+    beside = {n.rpartition(divider)[2]: n for n in names if n.rpartition(divider)[0] == above}
+    if beside:
+        close = difflib.get_close_matches(last, beside, n=1)
+        return f"did you mean {beside[close[0]]}?" if close else f"there are: {', '.join(beside)}"
     close = difflib.get_close_matches(key, names, n=1, cutoff=0.75)
     if close:
         return f"did you mean {close[0]}?"
-    divider = "__" if key.startswith(ENVIRONMENT) else "."
-    above = key.rpartition(divider)[0]
-    beside = sorted(n for n in names if n.rpartition(divider)[0] == above)
-    if beside:
-        return f"there are: {', '.join(name.rpartition(divider)[2] for name in beside)}"
     tables = sorted({name.rpartition(divider)[0] for name in names})
-    close = difflib.get_close_matches(above, tables, n=1)
-    return f"did you mean {close[0]}?" if close else f"settings stand below {', '.join(tables)}"
+    return f"settings stand below {', '.join(tables)}"
 
 
 def _target(setting: Setting) -> tuple[str, ...]:

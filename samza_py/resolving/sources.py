@@ -118,9 +118,9 @@ def _toml(text: str, path: Path) -> tuple[dict[str, Any], Lines]:
     try:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        hint = (
-            "; write a Windows path in single quotes: 'C:\\data'" if "'\\\\'" in str(error) else ""
-        )
+        # A backslash begins an escape: `"C:\data"` fails, and `"C:\Users"` for another reason.
+        windows = "Unescaped" in str(error) or "hex value" in str(error)
+        hint = "; write a Windows path in single quotes: 'C:\\data'" if windows else ""
         raise ConfigError(str(path), f"is not TOML: {error}{hint}") from None
     return tree, _toml_lines(text)
 
