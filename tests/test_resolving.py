@@ -1,4 +1,4 @@
-"""Code, file, environment and flags become one job; what is wrong in them is named with its place."""
+"""Code, file, environment and flags become one job; each mistake is named with its place."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -373,6 +373,7 @@ def test_all_mistakes_of_all_sources_are_reported_together(toml: Path) -> None:
         ("a.toml", 'x = "C:\\data"\n', "write a Windows path in single quotes"),
         ("a.yaml", "job: [1\n", "is not YAML"),
         ("a.yaml", "- 1\n", "must hold tables"),
+        ("a.toml", 'x = "C:\\Users"\n', "write a Windows path in single quotes"),
         ("a.ini", "", "must end in .toml, .yaml or .yml"),
         ("a.toml", None, "there is no file"),
     ],
@@ -417,7 +418,7 @@ def test_checkpoints_are_kept_in_the_only_system_that_keeps_them_for_good() -> N
 
 
 @pytest.mark.parametrize("offered", [0, 2])
-def test_checkpoints_are_kept_in_a_local_file_where_no_or_several_systems_could(
+def test_checkpoints_are_kept_in_a_local_file_where_none_or_several_could(
     offered: int,
 ) -> None:
     systems = [
