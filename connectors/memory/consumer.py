@@ -99,6 +99,8 @@ class MemoryConsumer(Consumer):
                 # The wait may have brought a seek: what was found from an older seat is dropped.
                 seats = self._seats
                 looks = {key: look for key, look in looks.items() if seats.get(key) is look[0]}
+                if not looks:
+                    continue
             if looks:
                 return {key: _take(look) for key, look in looks.items()}
             if not any(key in self._seats for key in wanted):
