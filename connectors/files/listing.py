@@ -1,0 +1,82 @@
+"""Which files an input reads, and which partition each is in."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Mapping, Sequence
+
+from samza_py.connectors.files.declared import FileInput
+from samza_py.connectors.files.failures import reading
+from samza_py.connectors.files.paths import bucket_of, fixed_part, is_glob, matches, shown
+from samza_py.connectors.files.storage import Entry, Storage
+from samza_py.errors import ConnectorError
+
+Listing = Mapping[str, Sequence[Entry]]
+"""The files of each partition, by its id, in the order in which they are read."""
+
+
+def list_files(storage: Storage, stream: FileInput[object]) -> Listing:
+    """List the files of an input: one partition for a single file, else fixed buckets.
+
+    Blocking: called in a thread.
+
+    Raises:
+        ConnectorError: there is no such file or folder; names what is there instead.
+        UnavailableError: the file system cannot answer now.
+    """
+    path = stream.physical
+    missing = ""
+    found: list[Entry] = []
+    with reading(str(stream)):
+        kind = storage.kind(path)
+        if kind == "file":
+            return {"0": [Entry(path, storage.size(path))]}
+        folder = path if kind == "directory" or not is_glob(path) else fixed_part(path)
+        if storage.kind(folder) != "directory":
+            missing = _missing(storage, folder)
+        else:
+            found = list(storage.files_below(folder))
+    if missing:
+        raise ConnectorError(f"{stream}: {missing}")
+    if folder != path:
+        found = [entry for entry in found if matches(path, entry.name)]
+    return _in_buckets(found, stream.max_partitions)
+
+
+def _in_buckets(found: Sequence[Entry], buckets: int) -> Listing:
+    listing: dict[str, list[Entry]] = {str(number): [] for number in range(buckets)}
+    for entry in sorted(found):
+        listing[str(bucket_of(entry.name, buckets))].append(entry)
+    return listing
+
+
+def lineage_of(stream: FileInput[object], files: Sequence[Entry], partitions: int) -> str:
+    """Which set of files a partition is: another set is another lineage.
+
+    A bounded input promises to read a set of files once. A file that joins it later would be lost
+    where it comes in front of the position or where the partition is at its end, and nothing would
+    tell; so the runtime refuses to go on with another set until the input is reset. Dates do not
+    count: copied files are the same files.
+    """
+    digest = hashlib.sha256()
+    for name, size in files:
+        digest.update(f"{size} {name}\0".encode("utf-8", "surrogateescape"))
+    content = f"{len(files)} files, {sum(entry.size for entry in files)} bytes"
+    place = f"{shown(stream.physical)} in {partitions} partitions"
+    return f"files/1 {stream.content} {place}: {content}, {digest.hexdigest()[:16]}"
+
+
+def _missing(storage: Storage, path: str) -> str:
+    """Say what is missing and which name next to it was probably meant."""
+    parts = path.split("/")
+    here = "."
+    for part in parts:
+        below = part if here == "." else f"{here}/{part}"
+        if storage.kind(below) is None:
+            near = difflib.get_close_matches(part, storage.names(here), n=1)
+            place = shown(storage.root if here == "." else f"{storage.root}/{here}")
+            hint = f"; did you mean {shown(near[0])}?" if near else ""
+            return f"there is no {shown(part)} in {place}{hint}"
+        here = below
+    return f"{shown(path)} in {shown(storage.root)} is neither a file nor a folder"

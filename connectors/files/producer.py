@@ -1,0 +1,277 @@
+"""Writes JSONL in two phases: parts are staged before a checkpoint and renamed after it.
+
+There is one part an output and commit, so the commit interval decides how many files there are.
+A staged part lies in a hidden folder next to where it will appear: the rename stays on one disk,
+and whoever lists ``part-*.jsonl`` never sees a half one.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, BinaryIO, Final
+
+from samza_py.checkpoint import Claim, Token
+from samza_py.connectors.files.declared import FileOutput
+from samza_py.connectors.files.failures import writing
+from samza_py.connectors.files.parts import STAGED, PartNames, names_in, staged_name, token_of
+from samza_py.connectors.files.paths import shown
+from samza_py.connectors.files.storage import Storage, storage_at
+from samza_py.errors import ConnectorError, RejectedError
+from samza_py.message import Outgoing
+from samza_py.producer import (
+    Failure,
+    Limits,
+    Receipt,
+    Rejected,
+    Requests,
+    Settled,
+    TwoPhaseProducer,
+)
+from samza_py.seam import seam
+from samza_py.transaction import Transaction
+
+logger = logging.getLogger(__name__)
+
+_WRITE_BYTES: Final = 1 << 16
+"""How much is gathered before a thread writes it."""
+
+
+class _Part:
+    """One staged file while it is written.
+
+    The loop appends to ``lines``; threads write them out. A thread whose call was cancelled may
+    still run when the next one starts: they take turns by the lock.
+    """
+
+    def __init__(self, storage: Storage, staged: str, final: str) -> None:
+        self.storage = storage
+        self.staged = staged
+        self.final = final
+        self.lines: list[bytes] = []
+        self.size = 0
+        self._file: BinaryIO | None = None
+        self._turn = threading.Lock()
+
+    def add(self, lines: bytes) -> None:
+        self.lines.append(lines)
+        self.size += len(lines)
+
+    def write(self) -> None:
+        """Write what was gathered. Runs in a thread."""
+        with self._turn, writing(self.staged, self.storage.free_bytes):
+            lines, self.lines, self.size = self.lines, [], 0
+            if self._file is None:
+                seam().reached("files.write.before_create")
+                self._file = self.storage.create(self.staged)
+            rest = memoryview(b"".join(lines))
+            while rest:
+                rest = rest[self._file.write(rest) :]
+            seam().reached("files.write.written")
+
+    def seal(self) -> None:
+        """Make it durable under its staged name. Runs in a thread."""
+        self.write()
+        with self._turn, writing(self.staged, self.storage.free_bytes):
+            assert self._file is not None
+            seam().reached("files.stage.before_sync")
+            self.storage.seal(self._file, self.staged)
+            seam().reached("files.stage.synced")
+
+    def close(self) -> None:
+        """Close it as it is. Runs in a thread."""
+        with self._turn:
+            file, self._file = self._file, None
+            if file is not None:
+                file.close()
+
+
+class JsonlProducer(TwoPhaseProducer):
+    """Writes the parts of one claim.
+
+    Args:
+        root: of the system.
+        outputs: the job's outputs of it, by name.
+        claim: whose messages these are.
+    """
+
+    limits = Limits(messages=10_000, bytes=1 << 20, in_flight=1)
+    requests = Requests.WHOLE
+
+    def __init__(self, root: str, outputs: Mapping[str, FileOutput[Any]], claim: Claim) -> None:
+        self._root = root
+        self._outputs = outputs
+        self._names = PartNames(claim, seam().random.getrandbits(32))
+        self._storage: Storage | None = None
+        self._parts: dict[str, _Part] = {}
+        self._broken: ConnectorError | None = None
+
+    async def aopen(self) -> None:
+        """Make the folders of the outputs.
+
+        Raises:
+            ConnectorError: they cannot be made.
+        """
+        self._storage = await seam().in_thread(self._prepare)
+
+    async def aclose(self) -> None:
+        """Close what is open; what is staged stays for whoever recovers the task."""
+        await seam().in_thread(self._close_parts)
+
+    async def write(self, batch: Sequence[Outgoing], within: Transaction | None = None) -> Receipt:
+        """Take over lines; they become durable with ``stage``.
+
+        A value that is no bytes or holds a line feed is rejected, as it would not be one line.
+        Keys, headers and timestamps are not written.
+
+        Raises:
+            ConnectorError: the disk is full or the folder may not be written to.
+        """
+        if self._broken is not None:
+            raise self._broken
+        failures: dict[int, Failure] = {}
+        full: list[_Part] = []
+        for stream, indices in _by_stream(batch).items():
+            lines = _lines(batch, indices, failures)
+            if lines:
+                part = self._part(stream)
+                part.add(lines)
+                if part.size >= _WRITE_BYTES:
+                    full.append(part)
+        for part in full:
+            try:
+                await seam().in_thread(part.write)
+            except ConnectorError as error:
+                self._broken = error
+                raise
+        return Settled(failures)
+
+    async def stage(self) -> Mapping[str, Sequence[Token]]:
+        """Sync the parts written since the last stage under their hidden names."""
+        if self._broken is not None:
+            raise self._broken
+        tokens: dict[str, Sequence[Token]] = {}
+        for stream, part in self._parts.items():
+            try:
+                await seam().in_thread(part.seal)
+            except ConnectorError as error:
+                self._broken = error
+                raise
+            tokens[stream] = [token_of(part.staged, part.final)]
+        self._parts = {}
+        return tokens
+
+    async def finish(self, token: Token) -> None:
+        """Rename what the token names to its final name."""
+        await seam().in_thread(self._finish, token)
+
+    async def recover(self, claim: Claim, tokens: Mapping[str, Sequence[Token]]) -> None:
+        """Finish what is named, remove what else this task has staged up to this epoch."""
+        await seam().in_thread(self._close_parts)
+        self._parts, self._broken = {}, None
+        named = [token for several in tokens.values() for token in several]
+        for token in named:
+            await self.finish(token)
+        seam().reached("files.recover.finished")
+        await seam().in_thread(self._remove_leftovers, claim.epoch)
+        seam().reached("files.recover.removed")
+
+    async def abandon(self, token: Token) -> None:
+        """Remove a staged part that no checkpoint names."""
+        staged, _ = names_in(token)
+        await seam().in_thread(self._remove, staged)
+
+    def _part(self, stream: str) -> _Part:
+        part = self._parts.get(stream)
+        if part is None:
+            names = self._names.next(self._outputs[stream].physical)
+            self._parts[stream] = part = _Part(self._opened, *names)
+        return part
+
+    @property
+    def _opened(self) -> Storage:
+        if self._storage is None:
+            raise ConnectorError("the producer is not open")
+        return self._storage
+
+    # From here on everything runs in threads.
+
+    def _prepare(self) -> Storage:
+        storage = storage_at(self._root)
+        for output in self._outputs.values():
+            folder = f"{output.physical}/{STAGED}"
+            with writing(folder, storage.free_bytes):
+                storage.make_folder(folder)
+        return storage
+
+    def _close_parts(self) -> None:
+        for part in self._parts.values():
+            part.close()
+
+    def _finish(self, token: Token) -> None:
+        staged, final = names_in(token)
+        storage = self._opened
+        with writing(final, storage.free_bytes):
+            here, there = storage.kind(staged), storage.kind(final)
+            if here and there:
+                raise ConnectorError(
+                    f"{shown(staged)} cannot be finished: {shown(final)} is there already"
+                )
+            if here:
+                seam().reached("files.finish.before_rename")
+                storage.rename(staged, final)
+                seam().reached("files.finish.renamed")
+            elif there:
+                storage.settle(final)
+            else:
+                logger.warning(
+                    "%s is gone, and so is %s: it was finished before and then taken away",
+                    shown(final),
+                    shown(staged),
+                )
+
+    def _remove_leftovers(self, epoch: int) -> None:
+        for output in self._outputs.values():
+            folder = f"{output.physical}/{STAGED}"
+            for name in self._opened.names(folder):
+                found = staged_name(name)
+                if found and found.task == self._names.task and found.epoch <= epoch:
+                    seam().reached("files.recover.before_remove")
+                    self._remove(f"{folder}/{name}")
+
+    def _remove(self, name: str) -> None:
+        with writing(name, self._opened.free_bytes):
+            self._opened.remove(name)
+
+
+def _by_stream(batch: Sequence[Outgoing]) -> Mapping[str, Sequence[int]]:
+    first = batch[0].stream
+    if all(message.stream == first for message in batch):
+        return {first: range(len(batch))}
+    found: dict[str, list[int]] = {}
+    for index, message in enumerate(batch):
+        found.setdefault(message.stream, []).append(index)
+    return found
+
+
+def _lines(
+    batch: Sequence[Outgoing], indices: Sequence[int], failures: dict[int, Failure]
+) -> bytes:
+    """The values as lines; what cannot be one is put among the failures."""
+    values = [batch[index].value for index in indices]
+    try:
+        lines: bytes = b"\n".join(values) + b"\n"
+    except TypeError:
+        lines = b""
+    if lines.count(b"\n") == len(values):
+        return lines
+    good: list[bytes] = []
+    for index, value in zip(indices, values, strict=True):
+        if isinstance(value, bytes) and b"\n" not in value:
+            good.append(value + b"\n")
+        else:
+            kind = "holds a line feed" if isinstance(value, bytes) else f"is {type(value).__name__}"
+            why = f"a line of {batch[index].stream} must be bytes without a line feed; it {kind}"
+            failures[index] = Rejected(RejectedError(why))
+    return b"".join(good)
