@@ -19,6 +19,9 @@ from samza_py.testing.conformance.suite import (
     conformance_tests,
     run_check,
 )
+from samza_py.testing.given import RawRecord
+from samza_py.testing.results import DeadLettered, RunResult
+from samza_py.testing.running import arun, run
 
 __all__ = [
     "BrokenPromiseError",
@@ -27,10 +30,15 @@ __all__ = [
     "CheckpointsHarness",
     "ConnectorHarness",
     "CoordinationHarness",
+    "DeadLettered",
     "Harness",
+    "RawRecord",
+    "RunResult",
     "all_checks",
+    "arun",
     "checks_for",
     "conformance_params",
     "conformance_tests",
+    "run",
     "run_check",
 ]

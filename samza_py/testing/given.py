@@ -1,0 +1,63 @@
+"""What a test gives a job to read: values, records, and stored bytes that no serde has made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import msgspec
+
+from samza_py.errors import ConfigError
+from samza_py.message import Headers, Outgoing, Record
+from samza_py.system import Input
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """A message as it is stored, also one that the stream's serde cannot read.
+
+    Attributes:
+        value: its bytes; None for a tombstone.
+        key: the key's bytes.
+        headers: names and bytes.
+        timestamp_ms: event time, -1 for none.
+        partition: the partition's id; chosen by the key where it is None.
+    """
+
+    value: bytes | None
+    key: bytes | None = None
+    headers: Headers = ()
+    timestamp_ms: int = -1
+    partition: str | None = None
+
+
+def encoded(stream: Input[Any, Any], items: Iterable[Any]) -> list[Outgoing]:
+    """The messages for these items, encoded by the stream's own serdes.
+
+    Args:
+        stream: the input.
+        items: values, ``Record(value, key=...)``, ``RawRecord(bytes)``, or None for a tombstone.
+
+    Raises:
+        ConfigError: a value or key does not fit the stream; says which.
+    """
+    return [_encoded(stream, index, item) for index, item in enumerate(items)]
+
+
+def _encoded(stream: Input[Any, Any], index: int, item: Any) -> Outgoing:
+    if isinstance(item, RawRecord):
+        return Outgoing(
+            stream.name, item.key, item.value, item.timestamp_ms, item.headers, item.partition
+        )
+    is_record = isinstance(item, Record)
+    record: Record[Any, Any] = cast("Any", item) if is_record else Record(item)
+    no_key = record.key is msgspec.UNSET or record.key is None
+    try:
+        key = None if no_key else stream.key_serde.encoder()(record.key)
+        value = None if record.value is None else stream.value_serde.encoder()(record.value)
+    except Exception as error:
+        why = f"does not fit the stream: {error}; RawRecord(bytes) puts any bytes"
+        raise ConfigError(f"inputs of {stream}, item {index}", why, item) from error
+    time = -1 if record.timestamp_ms is None else record.timestamp_ms
+    return Outgoing(stream.name, key, value, time, record.headers, record.partition)
