@@ -55,17 +55,7 @@ class MemoryProducer(WritingProducer):
         if isinstance(within, MemoryTransaction):
             within.write(log, messages)
         elif self._promises[messages[0].stream] is Promise.IDEMPOTENT:
-            for message in messages:
-                self._put_once(log, message)
+            task, epoch = (self._claim.task, self._claim.epoch) if self._claim else ("", 0)
+            self._topic(messages[0].stream).put_once(log, messages, task, epoch)
         else:
             log.extend(messages)
-
-    def _put_once(self, log: Log, message: Outgoing) -> None:
-        source = message.source
-        if source is None:  # nothing names what no message caused
-            log.extend((message,))
-            return
-        # Two tasks may read one partition: without the task their results would have one name.
-        task, epoch = (self._claim.task, self._claim.epoch) if self._claim else ("", 0)
-        name = (task, source.partition, source.offset, message.number)
-        self._topic(message.stream).put_once(log, message, name, epoch)

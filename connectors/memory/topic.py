@@ -39,7 +39,7 @@ class Topic:
         self.logs: dict[str, Log] = {}
         self.parents: dict[str, tuple[str, ...]] = {}
         self.open: list[Log] = []
-        self.ids: dict[object, tuple[Log, int, int]] = {}
+        self.ids: dict[object, tuple[str, int, int]] = {}
         self._turn = count()
         self._add(str(at) for at in range(partitions))
 
@@ -111,25 +111,43 @@ class Topic:
         key = message.key
         return self.open[(next(self._turn) if key is None else crc32(key)) % len(self.open)]
 
-    def put_once(self, log: Log, message: Outgoing, name: object, epoch: int) -> None:
-        """Append a message, or put it in the place of the one that has its name.
+    def put_once(self, log: Log, messages: Sequence[Outgoing], task: str, epoch: int) -> None:
+        """Append messages, but put each that was here before in the place it had.
+
+        A message is known by the task, the source message and its number among the results of
+        that; what no message caused is always new.
 
         Args:
-            log: where it belongs.
-            message: what to write.
-            name: what is the same whenever the message is sent again.
-            epoch: of the owner that sends it; one that is older than what stands there is dropped.
+            log: where they belong.
+            messages: what to write.
+            task: who writes; two tasks may read one partition, and have results of one number.
+            epoch: of the owner that sends them; where a newer one has written, nothing changes.
         """
-        before = self.ids.get(name)
-        if before is not None:
-            place, offset, newest = before
-            if epoch < newest:
-                return
-            if place is log and log.replace(offset, message):
-                self.ids[name] = (log, offset, epoch)
-                return
-            place.hide(offset, offset)
-        self.ids[name] = (log, log.extend((message,)), epoch)
+        ids = self.ids
+        new: dict[object, Outgoing] = {}
+        for message in messages:
+            source = message.source
+            name: object = message
+            if source is not None:
+                name = (task, source.partition, source.offset, message.number)
+            if name in ids:
+                self._put_again(log, message, name, epoch)
+            else:
+                new[name] = message
+        first = log.extend(list(new.values()))
+        for at, name in enumerate(new, first):
+            if not isinstance(name, Outgoing):
+                ids[name] = (log.id, at, epoch)
+
+    def _put_again(self, log: Log, message: Outgoing, name: object, epoch: int) -> None:
+        place, offset, newest = self.ids[name]
+        if epoch < newest:
+            return
+        if place == log.id and log.replace(offset, message):
+            self.ids[name] = (place, offset, epoch)
+            return
+        self.logs[place].hide(offset, offset)
+        self.ids[name] = (log.id, log.extend((message,)), epoch)
 
     def grow(self, partitions: int) -> None:
         """Add partitions until there are so many."""
