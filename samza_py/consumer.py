@@ -78,6 +78,7 @@ class Consumer(AsyncResource):
 
         Raises:
             UnavailableError: try again; nothing was assigned.
+            CorruptCheckpointError: a position is not an offset of this system.
             ConnectorError: it will not work.
         """
 

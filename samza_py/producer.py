@@ -37,8 +37,9 @@ class Requests(Enum):
     """How the requests of a producer may overlap and how they fail."""
 
     #: The producer keeps the order of each lane by itself across overlapping writes: once a
-    #: message of a lane has failed, every later one accepted for that lane fails too, with
-    #: ``Retry``. The outbox sends ahead up to ``Limits.in_flight``.
+    #: message of a lane has failed with ``Retry`` or ``Unknown``, every later one accepted for
+    #: that lane fails too, with ``Retry``, until those failures have been awaited. A ``Rejected``
+    #: one holds nothing up. The outbox sends ahead up to ``Limits.in_flight``.
     ORDERED = "ordered"
     #: A write succeeds or fails as one. The outbox waits for each before it sends the next.
     WHOLE = "whole"
@@ -146,6 +147,7 @@ class Producer(AsyncResource):
 
         Raises:
             UnavailableError: nothing was accepted; write the same again later.
+            FencedError: ``within`` belongs to a claim that is no longer the newest.
             ConnectorError: nothing was accepted and the producer is broken.
         """
 
