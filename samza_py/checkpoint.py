@@ -199,6 +199,21 @@ class Checkpoints(ABC):
     def location(self) -> str:
         """Where it is, for people: printed at the start of every run."""
 
+    def set_aside(self, job: str) -> str | None:
+        """Move what is kept for a job out of the way, so that its next run starts over.
+
+        Called by ``--ignore-checkpoint``, with no store of the job open. Nothing is deleted. It
+        may block.
+
+        Returns:
+            Where it is now, for people; None where there was nothing, or where this kind of
+            store cannot.
+
+        Raises:
+            CheckpointError: it is in use, or cannot be moved.
+        """
+        return None
+
     @property
     def transactions_of(self) -> str | None:
         """The name of the system in whose transactions it can be written; None where in none."""
