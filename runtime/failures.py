@@ -172,5 +172,5 @@ def dead_letter(
         headers.append(("samza-sha256", hashlib.sha256(value).hexdigest().encode()))
         value = value[:room]
     return Outgoing(
-        stream, message.raw_key, value, message.timestamp_ms, headers, None, message, 0, True
+        stream, message.raw_key, value, message.timestamp_ms, headers, None, message, 0, True, task.partition("/")[0]
     )

@@ -212,11 +212,13 @@ class OrderedOutbox(Outbox):
         while queue and messages > 0 and size > 0:
             parcel = queue[0]
             if len(parcel.messages) > messages or parcel.bytes > size:
-                count = _fitting(parcel.messages, messages, size)
+                count, counted = _fitting(parcel, messages, size)
                 if count == 0 and parcels:
                     break
+                if count == 0:
+                    count, counted = 1, parcel.messages[0].size
                 if count < len(parcel.messages):
-                    parcel, queue[0] = parcel.split(max(count, 1))
+                    parcel, queue[0] = parcel.split(count, counted)
                 else:
                     queue.popleft()
             else:
@@ -290,10 +292,15 @@ def _again(parcel: Parcel, failures: Failures, start: int) -> Parcel | None:
     return Parcel(parcel.port, parcel.generation, again, size) if again else None
 
 
-def _fitting(messages: Sequence[Outgoing], most: int, size: int) -> int:
-    """How many of the first messages fit into a batch."""
+def _fitting(parcel: Parcel, most: int, size: int) -> tuple[int, int]:
+    """How many of a parcel's first messages fit into a batch, and their bytes."""
+    messages = parcel.messages
+    if parcel.bytes <= size:
+        # Only the count is too large: the average will do, and asks no message for its size.
+        return most, parcel.bytes * most // len(messages)
+    counted = 0
     for count, message in enumerate(messages[:most]):
-        size -= message.size
-        if size < 0:
-            return count
-    return min(most, len(messages))
+        if counted + message.size > size:
+            return count, counted
+        counted += message.size
+    return min(most, len(messages)), counted

@@ -26,10 +26,9 @@ class Parcel:
         self.messages = messages
         self.bytes = size
 
-    def split(self, count: int) -> tuple[Parcel, Parcel]:
-        """The first messages, and the rest."""
+    def split(self, count: int, size: int) -> tuple[Parcel, Parcel]:
+        """The first messages, which are so many bytes, and the rest."""
         head, tail = self.messages[:count], self.messages[count:]
-        size = sum(message.size for message in head)
         return (
             Parcel(self.port, self.generation, head, size),
             Parcel(self.port, self.generation, tail, self.bytes - size),

@@ -20,11 +20,13 @@ class Sender:
     Args:
         output: the declaration.
         port: the task's account there.
+        handler: the name of the handler that sends.
     """
 
-    __slots__ = ("encode_key", "encode_value", "key_serde", "name", "pending", "pending_bytes", "port", "stream")
+    __slots__ = ("encode_key", "encode_value", "handler", "key_serde", "name", "pending", "pending_bytes", "port", "stream")
 
-    def __init__(self, output: Output[Any, Any], port: Port) -> None:
+    def __init__(self, output: Output[Any, Any], port: Port, handler: str) -> None:
+        self.handler = handler
         self.name = str(output)
         self.stream = output.name
         self.port = port
@@ -57,7 +59,7 @@ class Sender:
         except Exception as error:
             raise self.misfit(error) from error
         return Outgoing(
-            self.stream, raw_key, raw_value, timestamp_ms, headers, partition, source, number
+            self.stream, raw_key, raw_value, timestamp_ms, headers, partition, source, number, False, self.handler
         )
 
     def result(

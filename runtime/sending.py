@@ -153,7 +153,8 @@ class SendingOpener:
             outbox = self._services.outboxes.get(name) if not exclusive else None
             if outbox is None:
                 broken = self._broken if exclusive else None
-                outbox = made_outbox(name, own, self._services.linger_s, transaction, broken)
+                within = transaction if output.promise is Promise.TRANSACTIONAL else None
+                outbox = made_outbox(name, own, self._services.linger_s, within, broken)
                 self._children.start(outbox.run(), f"outbox {name} of {self._claim.task}")
             options = self._services.resolved.options
             port = Port(
@@ -165,7 +166,7 @@ class SendingOpener:
                 self._on_rejection,
             )
             ports[name] = port
-            sending.senders[name] = Sender(output, port)
+            sending.senders[name] = Sender(output, port, self._claim.task.partition("/")[0])
             sending.max_bytes[name] = own.producer.limits.bytes
         sending.participants.append(Outputs(system, ports, two_phase, exclusive))
 

@@ -19,7 +19,7 @@ from samza_py.runtime.processing import Codec, LeftUnread
 from samza_py.runtime.runner import Runner
 from samza_py.runtime.watch import Watched
 
-LONGEST_SLICE = 1024
+LONGEST_SLICE = 512
 SLICE_S = 0.002
 
 
@@ -105,6 +105,7 @@ class SerialRunner(Runner):
         handler, takes_context = self.caller.handler, self.caller.takes_context
         to = self.caller.to
         pending = None if to is None else to.pending
+        stream, sent_by = ("", "") if to is None else (to.stream, to.handler)
         room, room_bytes = (0, 0) if to is None else (to.port.room_messages, to.port.room_bytes)
         handled = 0
         attempt: Attempt | None = None
@@ -152,7 +153,9 @@ class SerialRunner(Runner):
                             raise to.misfit(error) from error
                         # Not the local list: a commit may have taken that one during the call.
                         to.pending.append(
-                            Outgoing(to.stream, raw_key, data, message.timestamp_ms, (), None, message)
+                            Outgoing(
+                                stream, raw_key, data, message.timestamp_ms, (), None, message, 0, False, sent_by
+                            )
                         )
                         to.pending_bytes += len(data)
                 if watch.timed_out is not None:

@@ -27,9 +27,11 @@ class Wakeup:
     async def wait(self) -> None:
         """Return once woken since the last wait. Cancelling it loses no wake."""
         if not self._set:
-            self._future = asyncio.get_running_loop().create_future()
+            future = self._future = asyncio.get_running_loop().create_future()
             try:
-                await self._future
+                await future
             finally:
-                self._future = None
+                # A cancelled wait ends only after the next one may have begun.
+                if self._future is future:
+                    self._future = None
         self._set = False

@@ -79,7 +79,7 @@ class Text(Serde[str]):
 
     def decoder(self) -> Callable[[Any], str]:
         """Decodes strictly: bytes that are not UTF-8 are undecodable."""
-        return _decode_text
+        return bytes.decode
 
     def encoder(self) -> Callable[[str], Any]:
         """Encodes as UTF-8."""
@@ -89,10 +89,6 @@ class Text(Serde[str]):
     def content(self) -> object:
         """``str``."""
         return str
-
-
-def _decode_text(data: bytes | str) -> str:
-    return data if isinstance(data, str) else data.decode()
 
 
 class Json(Serde[T]):
