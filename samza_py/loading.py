@@ -9,6 +9,7 @@ name and never as ``__main__``, so ``if __name__ == "__main__": job.run()`` stay
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import importlib.util
 import os
@@ -16,7 +17,7 @@ import re
 import stat
 import sys
 import traceback
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -78,6 +79,13 @@ async def run_in_loop(job: Job[Any]) -> None:
         ConfigError: it cannot run as declared; names every problem.
         SamzaError: it failed.
     """
+    # In a thread: the first import of pydantic and of the runtime takes a while.
+    run = await asyncio.to_thread(_checked, job)
+    await run()
+
+
+def _checked(job: Job[Any]) -> Callable[[], Awaitable[None]]:
+    """Check a job against code and environment; what runs it."""
     from samza_py.planning import one_error, problems
     from samza_py.resolving import Sources, resolve
     from samza_py.runtime.container import Container
@@ -86,7 +94,7 @@ async def run_in_loop(job: Job[Any]) -> None:
     found = [*resolution.problems, *problems(resolution.resolved)]
     if found:
         raise one_error(job.name, found)
-    await Container(resolution.resolved).run()
+    return lambda: Container(resolution.resolved).run()
 
 
 # Importing -----------------------------------------------------------------------------------
@@ -153,9 +161,8 @@ def _import_module(place: str) -> ModuleType:
     except ModuleNotFoundError:
         spec = None
     if spec is None:
-        file = Path(place.replace(".", os.sep) + ".py")
-        hint = f"; did you mean {file}?" if file.is_file() else ""
-        raise ConfigError("JOB", f"there is no module of this name{hint}", place)
+        why = f"there is no module of this name in {folder}, nor installed for {sys.executable}"
+        raise ConfigError("JOB", why, place)
     if spec.origin is not None and Path(spec.origin).is_file():
         refuse_writable_by_all(Path(spec.origin))
     with _users_errors(place, spec.origin or ""):

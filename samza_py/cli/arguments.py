@@ -61,6 +61,8 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=28)
+        # What argparse begins to measure with: it measures commands without their indent.
+        self._action_max_length = 14
 
 
 class _Parser(argparse.ArgumentParser):
@@ -149,13 +151,11 @@ def _add_inspecting(commands: argparse._SubParsersAction[_Parser]) -> None:
     check = _command(
         commands,
         "check",
-        "find what is wrong with a job, without running or connecting to anything",
+        "find what is wrong with a job; runs nothing",
     )
-    config = _command(
-        commands, "config", "list every setting of a job, its value and who set it; secrets hidden"
-    )
-    graph = _command(commands, "graph", "draw the streams and tasks of a job")
-    checkpoint = _command(commands, "checkpoint", "print how far each task of a job has come")
+    config = _command(commands, "config", "list every setting, its value and who set it")
+    graph = _command(commands, "graph", "draw what a job reads, does and writes")
+    checkpoint = _command(commands, "checkpoint", "print how far each task has come")
     for command in (check, config, graph, checkpoint):
         command.add_argument("job", metavar="JOB", help=_JOB)
         _add_settings(command)

@@ -22,12 +22,13 @@ def problems(resolved: ResolvedJob) -> Iterator[ConfigError]:
 def warnings(resolved: ResolvedJob) -> Iterator[str]:
     """What will not survive although the user may think so."""
     kept = resolved.checkpoints
-    if not kept.durable and not _inputs_die_with_the_process(resolved):
-        yield (
-            f"checkpoints: kept in {kept.location}, which ends with this process: every start "
-            "reads the inputs from the beginning"
-        )
-    if not kept.durable and resolved.job.stores:
+    if kept.durable or _inputs_die_with_the_process(resolved):
+        return
+    yield (
+        f"checkpoints: kept in {kept.location}, which ends with this process: every start "
+        "reads the inputs from the beginning"
+    )
+    if resolved.job.stores:
         names = ", ".join(store.name for store in resolved.job.stores)
         yield f"stores {names}: are kept with the checkpoints in {kept.location} and end with it"
 
