@@ -23,11 +23,16 @@ class FixedCoordinator(Coordinator):
 
     def __init__(self, tasks: Sequence[str]) -> None:
         self._tasks = tuple(tasks)
+        self._closed = asyncio.Event()
 
     async def events(self) -> AsyncIterator[Event]:
-        """One grant of everything; then nothing, for ever."""
+        """One grant of everything; then nothing until the end."""
         yield Granted(tuple(Grant(task) for task in self._tasks))
-        await asyncio.get_running_loop().create_future()
+        await self._closed.wait()
+
+    async def aclose(self) -> None:
+        """End the events."""
+        self._closed.set()
 
     async def release(self, tasks: Collection[str]) -> None:
         """Nobody waits for them."""
