@@ -1,8 +1,8 @@
 """The runner for batch tasks: one call for what is there, and what happens when it fails.
 
 A failed batch is rolled back whole. ``BatchFailed`` names the culprits: the others run again as
-one batch, then each named message goes by its policy, with later ones of its key behind it. Any
-other error runs the messages one by one.
+one batch, then each named message goes by its policy, with later ones of its lane (its key, or its
+partition) behind it. Any other error runs the messages one by one.
 """
 
 from __future__ import annotations
@@ -155,12 +155,12 @@ class BatchRunner(Runner):
         behind: list[tuple[AnyMessage, Exception | None]] = []
         held: set[bytes] = set()
         for index, message in enumerate(batch):
-            key = message.raw_key
+            lane = self._lane(message)
             if index in errors:
                 behind.append((message, errors[index]))
-                if key is not None:
-                    held.add(key)
-            elif key is not None and key in held:
+                if lane is not None:
+                    held.add(lane)
+            elif lane is not None and lane in held:
                 behind.append((message, None))
             else:
                 together.append(message)
@@ -170,6 +170,13 @@ class BatchRunner(Runner):
                 await self._run([message], codec, buffer)
             else:
                 await self._single(message, codec, buffer, error)
+
+    def _lane(self, message: AnyMessage) -> bytes | None:
+        """What later messages must wait behind; a batch is of one partition."""
+        order = self.scope.spec.order
+        if order == "partition":
+            return b""
+        return message.raw_key if order == "key" else None
 
     async def _single(
         self, message: AnyMessage, codec: Codec, buffer: PartitionBuffer, error: Exception
