@@ -90,6 +90,28 @@ class Timers(Participant):
             self._scope.timers.update(checkpoint.control.get("timers", {}))
 
 
+class Ending(Participant):
+    """Whether ``on_end`` was called: its effects and this word of it are committed together.
+
+    A finished job that is started again therefore does not end a second time. Partitions that have
+    come since then are a new end to come.
+    """
+
+    def __init__(self, scope: TaskScope, buffers: Sequence[PartitionBuffer]) -> None:
+        self._scope = scope
+        self._buffers = buffers
+
+    def cut(self, draft: Draft) -> None:
+        """Note it."""
+        if self._scope.ended:
+            draft.control["ended"] = True
+
+    async def recover(self, claim: Claim, checkpoint: Checkpoint | None) -> None:
+        """Remember it, where every partition of now was read to its end then."""
+        before = checkpoint is not None and bool(checkpoint.control.get("ended"))
+        self._scope.ended = before and all(buffer.finished for buffer in self._buffers)
+
+
 class Stores(Participant):
     """The state: its changes go into the atomic step, then down to the engines."""
 

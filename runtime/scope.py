@@ -53,6 +53,8 @@ class TaskScope:
         self.max_attempt_bytes = max_attempt_bytes
         self.request_stop = on_stop
         self.timers: dict[str, int] = {}
+        #: The hook for the end of the inputs has been called.
+        self.ended = False
         self.generation = 0
         #: Something was finished since the last cut: there is something to commit.
         self.dirty = False

@@ -23,7 +23,14 @@ from samza_py.runtime.commit import Committer, Participant
 from samza_py.runtime.concurrent_runner import ConcurrentRunner
 from samza_py.runtime.failures import Failures
 from samza_py.runtime.overlay import MemoryEngine, Overlay
-from samza_py.runtime.participants import Inputs, Stores, Timers, Work, refuse_lost_outputs
+from samza_py.runtime.participants import (
+    Ending,
+    Inputs,
+    Stores,
+    Timers,
+    Work,
+    refuse_lost_outputs,
+)
 from samza_py.runtime.processing import Processor
 from samza_py.runtime.reading import Parents, opened_buffers
 from samza_py.runtime.runner import Runner
@@ -129,6 +136,7 @@ class TaskInstance:
             Work(self.runner),
             Inputs(self._buffers, services.intakes, kept),
             Timers(self.scope),
+            Ending(self.scope, self._buffers),
             Stores(overlays, services.store),
             *self._sending.participants,
         ]
@@ -208,8 +216,9 @@ class TaskInstance:
             await self._commit_finished(stalled)
             raise stalled
         ended = not self._stopped and self.runner.exhausted
-        if ended and self._task is not None:
+        if ended and self._task is not None and not self.scope.ended:
             await self._caller.hook("the end of its inputs", self._task.on_end)
+            self.scope.ended = True
         self._ending = True
         self.scope.commit_wanted.wake()
         await self._children.wait(commits)
