@@ -427,6 +427,12 @@ def test_checkpoints_are_kept_in_a_local_file_where_none_or_several_could(
     assert isinstance(resolve(job_of(*systems)).resolved.checkpoints, LocalCheckpoints)
 
 
+def test_the_local_file_is_named_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/var/state")
+    location = resolve(job_of()).resolved.checkpoints.location
+    assert location == "/var/state/samza-py/pricing/checkpoints.log"
+
+
 def test_positions_in_a_memory_system_are_kept_no_longer_than_it_lasts() -> None:
     assert isinstance(resolve(job_of(Memory())).resolved.checkpoints, MemoryCheckpoints)
     mixed = job_of(Memory(), Broker(servers="a"))

@@ -30,7 +30,7 @@ def _task_lines(task: str, checkpoint: Checkpoint) -> Iterator[str]:
     for partition, progress in checkpoint.inputs.items():
         yield f"    {partition}: {_progress(progress)}"
     for output, tokens in checkpoint.outputs.items():
-        yield f"    {output}: {len(tokens)} staged and not yet known to be finished"
+        yield f"    {output}: {len(tokens)} staged by that commit"
     for store, marker in checkpoint.stores.items():
         yield f"    store {store}: up to {marker or 'its beginning'}"
     for name in checkpoint.control:

@@ -27,7 +27,9 @@ from pathlib import Path
 
 from samza_py import DeadLetter, Job, Message, Retry
 from samza_py.connectors.files import Files
+from samza_py.connectors.local import LocalCheckpoints
 
+HERE = Path(__file__).parent
 PRICES = {{"apple": 0.4, "pear": 0.5, "plum": 0.2}}
 
 
@@ -51,7 +53,7 @@ class PricedOrder:
 
 # A system is where streams live. Making one opens nothing; running the job does. Another system is
 # another import: `from samza_py.connectors.kafka import Kafka`, then `kafka.topic("orders", ...)`.
-files = Files(root=str(Path(__file__).parent))
+files = Files(root=str(HERE))
 
 # A stream owns the type and the format of what is in it.
 orders = files.jsonl("orders", "{data}", value=Order)
@@ -59,7 +61,9 @@ priced = files.jsonl_output("priced", "{out}", value=PricedOrder)
 failed = files.jsonl_output("failed", "{failed}", value=bytes)
 
 # The name stands in the checkpoints: keep it, and a new version goes on where this one stopped.
-job = Job("{job}")
+# Without `checkpoints`, they are kept in a folder of your home; several containers need a place
+# that all of them can reach, such as Kafka.
+job = Job("{job}", checkpoints=LocalCheckpoints(HERE / "{file_stem}-checkpoints.log"))
 
 
 # A handler is called with one message at a time, in order. What it returns goes to `to`, and None
@@ -109,6 +113,7 @@ def new(path: str) -> int:
     text = _JOB.format(
         file=file.name,
         data=data.name,
+        file_stem=file.stem,
         out=f"{file.stem}-output",
         failed=f"{file.stem}-failed",
         job=re.sub(r"[^\w.-]", "-", file.stem).lstrip("."),

@@ -19,6 +19,9 @@ def checkpoints_of(job: Job[Any], systems: Mapping[str, System]) -> Checkpoints:
     What the job says; else the only system that can keep them for good; else a local file. Where
     all inputs end with the process, positions in them are kept no longer: a file would name
     places that no longer exist at the next start.
+
+    Raises:
+        ConfigError: it would be the local file, and this user has no folder for it.
     """
     if job.checkpoints is not None:
         return job.checkpoints
@@ -30,7 +33,8 @@ def checkpoints_of(job: Job[Any], systems: Mapping[str, System]) -> Checkpoints:
     fleeting = [offered[name] for name in sorted(inputs) if name in offered]
     if inputs and len(fleeting) == len(inputs) and not any(kept.durable for kept in fleeting):
         return fleeting[0]
-    return LocalCheckpoints(None)
+    # Named in full, since its place is printed at every start.
+    return LocalCheckpoints(LocalCheckpoints().path_of(job.name))
 
 
 def coordination_of(job: Job[Any]) -> Coordination:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from samza_py.checkpoint import Checkpoints
+from samza_py.connectors.local import LocalCheckpoints
 from samza_py.coordination import Coordination
 from samza_py.errors import ConfigError
 from samza_py.job import Job
@@ -81,12 +83,15 @@ def resolve(
         options=options,
         systems=systems,
         streams=streams,
-        checkpoints=checkpoints_of(job, systems),
+        checkpoints=_checkpoints(job, systems, problems),
         coordination=coordination if coordination is not None else coordination_of(job),
         ignore_checkpoint=ignore_checkpoint,
     )
     secrets = {
-        s for holder in (*job.systems.values(), *systems.values()) for s in secrets_of(holder)
+        text
+        for holder in (*job.systems.values(), *systems.values())
+        for text in secrets_of(holder)
+        if text
     }
     return Resolution(
         resolved,
@@ -94,6 +99,16 @@ def resolve(
         tuple(problems),
         frozenset(secrets),
     )
+
+
+def _checkpoints(
+    job: Job[Any], systems: Mapping[str, System], problems: list[ConfigError]
+) -> Checkpoints:
+    try:
+        return checkpoints_of(job, systems)
+    except ConfigError as error:
+        problems.append(error)
+        return LocalCheckpoints("checkpoints.log")  # never opened: there is a problem
 
 
 # Matching ------------------------------------------------------------------------------------

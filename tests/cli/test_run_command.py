@@ -33,7 +33,8 @@ def job_file(folder: Path, body: str, *, finite: bool = True, options: str = "")
 
 def environment() -> dict[str, str]:
     """That of a user: no settings left over, no colours, no terminal."""
-    return {k: v for k, v in os.environ.items() if not k.startswith(("SAMZA_", "COV"))}
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("SAMZA_", "COV"))}
+    return {**clean, "XDG_STATE_HOME": "/nonexistent"}
 
 
 def samza_py(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
