@@ -8,11 +8,13 @@ partition) behind it. Any other error runs the messages one by one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+import inspect
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from samza_py.errors import SerdeError
-from samza_py.message import Message, Record
+from samza_py.message import Message, Received, Record
 from samza_py.runtime.attempt import Attempt
 from samza_py.runtime.buffer import PartitionBuffer
 from samza_py.runtime.calling import Caller, ended_call, no_output
@@ -25,15 +27,32 @@ AnyMessage = Message[Any, Any]
 
 
 class BatchCaller(Caller):
-    """Calls a batch handler, with many messages or with one."""
+    """Calls a batch handler, with many messages or with one.
+
+    Attributes:
+        codec: of the input whose messages are in hand; a batch task makes one call at a time.
+    """
+
+    codec: Codec
 
     async def call_batch(self, batch: Sequence[AnyMessage], watched: Watched) -> None:
         """One attempt for all; raises what ``Caller.call`` raises, and ``BatchFailed``."""
         attempt = Attempt(self.scope, None)
+        try:
+            async with contextlib.nullcontext() if self._limit is None else self._limit:
+                await self._call_batch(batch, attempt, watched)
+            attempt.take_effect()
+        finally:
+            attempt.closed = True
+
+    async def _call_batch(
+        self, batch: Sequence[AnyMessage], attempt: Attempt, watched: Watched
+    ) -> None:
         watched.calling = batch[0]
         try:
-            await self._batch_results(self._start(batch, attempt), attempt, None)
-            attempt.take_effect()
+            await self._keep_records(self._start(batch, attempt), attempt, None)
+            if watched.timed_out is not None:
+                watched.take_timeout()  # too late: the call has succeeded
         except (Exception, asyncio.CancelledError) as error:
             ended = ended_call(watched, self.scope.spec, error)
             if ended is error:
@@ -41,22 +60,21 @@ class BatchCaller(Caller):
             raise ended from error
         finally:
             watched.calling = None
-            attempt.closed = True
 
     def _start(self, message: Any, attempt: Attempt) -> Any:
         return super()._start([message] if isinstance(message, Message) else message, attempt)
 
-    async def _results(
+    async def unfold(
         self, result: Any, message: AnyMessage, attempt: Attempt, key: bytes | None
     ) -> None:
-        """A batch of one: ``BatchFailed`` can only mean this message."""
+        """Take the records of a batch of one: ``BatchFailed`` can only mean this message."""
         try:
-            await self._batch_results(result, attempt, message)
+            await self._keep_records(result, attempt, message)
         except BatchFailed as failed:
             raise next(iter(failed.errors.values())) from failed
 
-    async def _batch_results(self, result: Any, attempt: Attempt, only: AnyMessage | None) -> None:
-        if asyncio.iscoroutine(result) or isinstance(result, asyncio.Future):
+    async def _keep_records(self, result: Any, attempt: Attempt, only: AnyMessage | None) -> None:
+        if inspect.isawaitable(result):
             result = await result
         for record in result or ():
             source = record.source if isinstance(record, Record) else None
@@ -69,7 +87,8 @@ class BatchCaller(Caller):
                 )
             if self.to is None:
                 raise no_output(self.scope.spec, record)
-            attempt.keep(self.to, self.to.result(record, source, source.raw_key, attempt.number))
+            key = self.codec.key_for_output(source)
+            attempt.keep(self.to, self.to.result(record, source, key, attempt.number))
 
 
 class BatchRunner(Runner):
@@ -77,6 +96,8 @@ class BatchRunner(Runner):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
+        assert isinstance(self.caller, BatchCaller)  # noqa: S101  (made together)
+        self._caller = self.caller
         self._watch = Watched()
         self.watched.append(self._watch)
 
@@ -110,30 +131,43 @@ class BatchRunner(Runner):
         self.scope.counters.received += len(messages)
         self.scope.dirty = True
         self.has_room(buffer)
-        batch: list[AnyMessage] = []
-        for message in messages:
-            try:
-                batch.append(codec.decode(message))
-            except SerdeError as error:
-                self.processor.failures.settle(message, error, 0)
-                progress.finish(message.seq, message.offset)
+        self._caller.codec = codec
         try:
-            await self._run(batch, codec, buffer)
+            await self._run(self._decoded(messages, codec, buffer), codec, buffer)
         except LeftUnread:
             return
+        finally:
+            # A commit meanwhile has covered what was finished then, and not the rest.
+            self.scope.dirty = True
+
+    def _decoded(
+        self, messages: Sequence[Received], codec: Codec, buffer: PartitionBuffer
+    ) -> list[AnyMessage]:
+        """The messages for the handler; those that are not for it are settled here."""
+        batch: list[AnyMessage] = []
+        condemned = self.scope.condemned
+        for message in messages:
+            rejection = condemned.get((message.partition, message.offset)) if condemned else None
+            try:
+                if rejection is None:
+                    batch.append(codec.decode(message))
+                    continue
+                self.processor.failures.settle(message, rejection, 1)
+            except SerdeError as error:
+                self.processor.failures.settle(message, error, 0)
+            buffer.progress.finish(message.seq, message.offset)
+        return batch
 
     async def _run(self, batch: Sequence[AnyMessage], codec: Codec, buffer: PartitionBuffer) -> None:
         """Finish a batch, one way or another."""
         if not batch:
             return
-        caller = self.caller
-        assert isinstance(caller, BatchCaller)  # noqa: S101  (made together)
         try:
-            await caller.call_batch(batch, self._watch)
-        except BatchFailed as failed:
-            await self._run_apart(batch, failed.errors, codec, buffer)
+            await self._caller.call_batch(batch, self._watch)
         except Exception as error:
-            if len(batch) == 1:
+            if isinstance(error, BatchFailed) and any(i < len(batch) for i in error.errors):
+                await self._run_apart(batch, error.errors, codec, buffer)
+            elif len(batch) == 1:
                 await self._single(batch[0], codec, buffer, error)
             else:
                 for message in batch:
@@ -146,7 +180,7 @@ class BatchRunner(Runner):
     async def _run_apart(
         self,
         batch: Sequence[AnyMessage],
-        errors: dict[int, Exception],
+        errors: Mapping[int, Exception],
         codec: Codec,
         buffer: PartitionBuffer,
     ) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
-from samza_py.message import Partition
+from samza_py.message import Partition, Received
 from samza_py.runtime.buffer import PartitionBuffer
 from samza_py.runtime.calling import Caller
-from samza_py.runtime.chooser import Chooser
+from samza_py.runtime.chooser import Chooser, EventTimeChooser
 from samza_py.runtime.processing import Codec, Processor
 from samza_py.runtime.scope import TaskScope
 from samza_py.runtime.watch import Watched
@@ -51,7 +51,9 @@ class Runner(ABC):
         self.codecs: dict[Partition, Codec] = {}
         self.watched: list[Watched] = []
         self._task = task
-        self._chooser = Chooser(buffers, max_runs)
+        by_time = scope.spec.read_by == "event_time"
+        kind = EventTimeChooser if by_time else Chooser
+        self.chooser = kind(scope.spec, buffers, max_runs, scope.wakeup.wake)
         self._timer: asyncio.TimerHandle | None = None
         self._yielded_at = 0.0
         by_input: dict[str, Codec] = {}
@@ -80,7 +82,16 @@ class Runner(ABC):
         scope = self.scope
         if scope.crowded:
             scope.hand_over()
-        return None if scope.full else self._chooser.choose()
+        return None if scope.full else self.chooser.choose()
+
+    def lane(self, message: Received, buffer: PartitionBuffer) -> Hashable:
+        """What calls may not overlap over; None where a message has no order."""
+        order = self.scope.spec.order
+        if order == "none":
+            return None
+        if order == "partition":
+            return buffer.key.partition
+        return None if message.raw_key is None else (buffer.key.partition, message.raw_key)
 
     @property
     def exhausted(self) -> bool:
@@ -129,6 +140,7 @@ class Runner(ABC):
             raise
 
     def close(self) -> None:
-        """Cancel the timer that would wake this runner."""
+        """Cancel the timers that would wake this runner."""
+        self.chooser.close()
         if self._timer is not None:
             self._timer.cancel()

@@ -12,9 +12,9 @@ from types import CoroutineType
 from typing import Any
 
 from samza_py.message import Message, Outgoing, Received, Record
-from samza_py.runtime.attempt import Attempt
+from samza_py.runtime.attempt import Attempt, too_much
 from samza_py.runtime.buffer import PartitionBuffer
-from samza_py.runtime.calling import ended_call, no_output
+from samza_py.runtime.calling import ended_call, no_output, unfolds
 from samza_py.runtime.processing import Codec, LeftUnread
 from samza_py.runtime.runner import Runner
 from samza_py.runtime.watch import Watched
@@ -31,6 +31,10 @@ class SerialRunner(Runner):
         self._watch = Watched()
         self.watched.append(self._watch)
         self._slice = 1
+        #: How many messages of the slice in hand are finished.
+        self._taken = 0
+        #: Types of results that are values, not something that gives values.
+        self._values: set[type] = {type(None)}
         spec = self.scope.spec
         self._fast = (
             spec.kind != "batch"
@@ -62,17 +66,20 @@ class SerialRunner(Runner):
         chunk = buffer.chunk()
         assert chunk is not None  # noqa: S101  (for the type checker: the chooser has looked)
         start = chunk.next
-        messages = chunk.messages[start : start + self._slice]
+        messages = chunk.messages[start : start + min(self._slice, self.chooser.most(buffer))]
         loop = asyncio.get_running_loop()
         began = loop.time()
         self.scope.dirty = True
-        taken = 0
+        self._taken = 0
         try:
             if self._fast and not self.scope.condemned:
-                taken = await self._run_fast(buffer, messages)
+                await self._run_fast(buffer, messages)
             else:
-                taken = await self._run_any(buffer, messages)
+                await self._run_any(buffer, messages)
         finally:
+            # A commit during the slice has covered what was finished then, and not the rest.
+            self.scope.dirty = True
+            taken = self._taken
             self.scope.counters.received += taken
             if buffer.took(chunk, taken):
                 buffer.progress.pass_to(chunk.position)
@@ -83,106 +90,126 @@ class SerialRunner(Runner):
         elif taken == self._slice:
             self._slice = min(LONGEST_SLICE, self._slice * 2)
 
-    async def _run_any(self, buffer: PartitionBuffer, messages: list[Received]) -> int:
-        """Run messages through everything that may happen to them; how many were finished."""
+    async def _run_any(self, buffer: PartitionBuffer, messages: list[Received]) -> None:
+        """Run messages through everything that may happen to them."""
         scope, progress = self.scope, buffer.progress
         codec = self.codecs[buffer.key.partition]
-        for index, message in enumerate(messages):
+        for index, message in enumerate(messages, 1):
             try:
                 await self.processor.process(message, codec, self._watch)
             except LeftUnread:
-                return index
+                return
             progress.last = message
+            self._taken = index
             if scope.crowded or scope.stopping:
-                return index + 1
-        return len(messages)
+                return
 
-    async def _run_fast(self, buffer: PartitionBuffer, messages: list[Any]) -> int:  # noqa: C901, PLR0912, PLR0915
+    async def _run_fast(self, buffer: PartitionBuffer, messages: list[Any]) -> None:  # noqa: C901, PLR0912, PLR0915
         """The same for a plain or async handler, without a call that can be saved."""
         scope, progress, watch = self.scope, buffer.progress, self._watch
         codec = self.codecs[buffer.key.partition]
         decode_key, decode_value, encode_key = codec.decode_key, codec.decode_value, codec.encode_key
         handler, takes_context = self.caller.handler, self.caller.takes_context
+        known, most = self._values, scope.max_attempt_bytes
         to = self.caller.to
-        pending = None if to is None else to.pending
         stream, sent_by = ("", "") if to is None else (to.stream, to.handler)
+        pending = None if to is None else to.pending
         room, room_bytes = (0, 0) if to is None else (to.port.room_messages, to.port.room_bytes)
         handled = 0
         attempt: Attempt | None = None
-        for index, message in enumerate(messages):
-            try:
-                raw_key = message.raw_key
-                if raw_key is not None:
-                    message.key = decode_key(raw_key)
-                message.value = decode_value(message.raw_value)
-            except Exception:
-                # Not a message, no value, or bytes that do not decode: rare, so looked at there.
+        try:
+            for index, message in enumerate(messages, 1):
                 try:
-                    await self.processor.process(message, codec, watch)
-                except LeftUnread:
-                    return self._finished(handled, index)
-                progress.last = message
-                continue
-            try:
-                watch.calling = message
-                if takes_context:
-                    attempt = Attempt(scope, message)
-                    result = handler(message, attempt)
-                else:
-                    result = handler(message)
-                if type(result) is CoroutineType:
-                    result = await result
-                if attempt is not None:
-                    attempt.closed = True
-                    if result is not None:
-                        self._keep(attempt, message, codec, result)
-                    attempt.take_effect()
-                    attempt = None
-                elif result is not None:
-                    if to is None:
-                        raise no_output(scope.spec, result)
-                    if type(result) is Record:
-                        outgoing = to.result(result, message, codec.key_for_output(message), 0)
-                        to.add(outgoing, outgoing.size)
+                    raw_key = message.raw_key
+                    if raw_key is not None:
+                        message.key = decode_key(raw_key)
+                    message.value = decode_value(message.raw_value)
+                except Exception:
+                    # Not a message, no value, or bytes that do not decode: rare, so looked at there.
+                    try:
+                        await self.processor.process(message, codec, watch)
+                    except LeftUnread:
+                        return
+                    progress.last = message
+                    self._taken = index
+                    if scope.stopping or scope.crowded:
+                        return
+                    continue
+                try:
+                    watch.calling = message
+                    if takes_context:
+                        attempt = Attempt(scope, message)
+                        result = handler(message, attempt)
                     else:
-                        if encode_key is not None and raw_key is not None:
-                            raw_key = encode_key(message.key)
-                        try:
-                            data = to.encode_value(result)
-                        except Exception as error:
-                            raise to.misfit(error) from error
-                        # Not the local list: a commit may have taken that one during the call.
-                        to.pending.append(
-                            Outgoing(
+                        result = handler(message)
+                    if type(result) is CoroutineType:
+                        result = await result
+                    if type(result) not in known and not self._is_value(result):
+                        attempt = Attempt(scope, message) if attempt is None else attempt
+                        key = codec.key_for_output(message)
+                        await self.caller.unfold(result, message, attempt, key)
+                        result = None
+                    if attempt is not None:
+                        attempt.closed = True
+                        if result is not None:
+                            self._keep(attempt, message, codec, result)
+                        attempt.take_effect()
+                        attempt = None
+                    elif result is not None:
+                        if to is None:
+                            raise no_output(scope.spec, result)
+                        if type(result) is Record:
+                            outgoing = to.result(result, message, codec.key_for_output(message), 0)
+                            size = outgoing.size
+                        else:
+                            if encode_key is not None and raw_key is not None:
+                                raw_key = encode_key(message.key)
+                            try:
+                                data = to.encode_value(result)
+                            except Exception as error:
+                                raise to.misfit(error) from error
+                            outgoing = Outgoing(
                                 stream, raw_key, data, message.timestamp_ms, (), None, message, 0, False, sent_by
                             )
-                        )
-                        to.pending_bytes += len(data)
-                if watch.timed_out is not None:
-                    watch.take_timeout()  # too late: the call has succeeded
-            except (Exception, asyncio.CancelledError) as error:
-                if attempt is not None:
-                    attempt.closed = True
-                    attempt = None
-                try:
-                    await self._failed(message, codec, error)
-                except LeftUnread:
-                    return self._finished(handled, index)
-            else:
-                handled += 1
-            watch.calling = None
-            progress.last = message
-            if scope.stopping or scope.crowded:
-                return self._finished(handled, index + 1)
-            if to is not None and (
-                to.pending is not pending or len(pending) >= room or to.pending_bytes >= room_bytes
-            ):
-                return self._finished(handled, index + 1)
-        return self._finished(handled, len(messages))
+                            if type(data) is bytes:
+                                size = len(data) if raw_key is None else len(data) + len(raw_key)
+                            else:
+                                size = outgoing.size
+                        if size > most:
+                            raise too_much(scope)
+                        # Not the local list: a commit may have taken that one during the call.
+                        to.pending.append(outgoing)
+                        to.pending_bytes += size
+                    if watch.timed_out is not None:
+                        watch.take_timeout()  # too late: the call has succeeded
+                except (Exception, asyncio.CancelledError) as error:
+                    if attempt is not None:
+                        attempt.closed = True
+                        attempt = None
+                    try:
+                        await self._failed(message, codec, error)
+                    except LeftUnread:
+                        return
+                else:
+                    handled += 1
+                watch.calling = None
+                progress.last = message
+                self._taken = index
+                if scope.stopping or scope.crowded:
+                    return
+                if to is not None and (
+                    to.pending is not pending or len(pending) >= room or to.pending_bytes >= room_bytes
+                ):
+                    return
+        finally:
+            scope.counters.handled += handled
 
-    def _finished(self, handled: int, taken: int) -> int:
-        self.scope.counters.handled += handled
-        return taken
+    def _is_value(self, result: Any) -> bool:
+        """Whether a result is one value; remembered by its type."""
+        if unfolds(result):
+            return False
+        self._values.add(type(result))
+        return True
 
     def _keep(self, attempt: Attempt, message: Any, codec: Codec, result: Any) -> None:
         to = self.caller.to

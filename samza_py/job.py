@@ -14,7 +14,7 @@ from samza_py.operators import Flow, fused
 from samza_py.options import JobOptions
 from samza_py.policies import ErrorPolicy, Fail
 from samza_py.serde import Serde, serde_for
-from samza_py.specification import Grouping, Order, TaskSpec
+from samza_py.specification import Grouping, Order, ReadBy, TaskSpec
 from samza_py.store import Store
 from samza_py.system import AnyStream, Input, Output, System
 from samza_py.task import Limit, StreamTask, TaskContext
@@ -61,6 +61,9 @@ class TaskSettings(TypedDict, total=False):
     stores: the stores that the handler uses.
     grouping: ``"partition_id"`` (default), ``"partition"``, ``"all"``: who shares a task.
     priority: inputs with a higher number are read first.
+    bootstrap: inputs that are read to their head, once, before any other is touched.
+    read_by: ``"arrival"`` (default, partitions in turn) or ``"event_time"`` (the oldest first).
+    event_time_wait: how long an empty partition is waited for under ``"event_time"``.
     """
 
     name: str
@@ -73,6 +76,9 @@ class TaskSettings(TypedDict, total=False):
     stores: Sequence[Store[Any, Any]]
     grouping: Grouping
     priority: Mapping[Input[Any, Any], int]
+    bootstrap: Sequence[Input[Any, Any]]
+    read_by: ReadBy
+    event_time_wait: Duration
 
 
 class TaskDecorator(Protocol[M, R, O]):
@@ -419,5 +425,10 @@ def _spec(
         "blocking": settings.get("blocking", False),
         "stores": tuple(settings.get("stores", ())),
         "grouping": settings.get("grouping", "partition_id"),
+        "bootstrap": tuple(str(i) for i in settings.get("bootstrap", ())),
+        "read_by": settings.get("read_by", "arrival"),
+        "event_time_wait_s": seconds(
+            settings.get("event_time_wait", "100ms"), f"task {name}.event_time_wait"
+        ),
         "priorities": {str(i): p for i, p in settings.get("priority", {}).items()},
     }

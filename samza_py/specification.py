@@ -14,6 +14,7 @@ from samza_py.system import Input, Output
 from samza_py.task import Limit, StreamTask
 
 Order = Literal["key", "partition", "none"]
+ReadBy = Literal["arrival", "event_time"]
 Grouping = Literal["partition_id", "partition", "all"]
 Kind = Literal["message", "batch", "object"]
 Style = Literal["plain", "async", "generator", "async_generator"]
@@ -41,6 +42,10 @@ class TaskSpec:
         grouping: which partitions share a task: those of one id, each alone, or all.
         batch_messages: the most messages in one batch of a batch task.
         priorities: inputs with a higher number are read first.
+        bootstrap: inputs (by ``system.stream``) that are read to their head, once, before any
+            other is touched.
+        read_by: among partitions of one priority: in turn, or the oldest event time first.
+        event_time_wait_s: how long an empty partition is waited for under ``event_time``.
     """
 
     name: str
@@ -60,6 +65,9 @@ class TaskSpec:
     grouping: Grouping = "partition_id"
     batch_messages: int = 1000
     priorities: Mapping[str, int] = field(default_factory=dict[str, int])
+    bootstrap: tuple[str, ...] = ()
+    read_by: ReadBy = "arrival"
+    event_time_wait_s: float = 0.1
 
     def __post_init__(self) -> None:
         key = f"task {self.name}"
@@ -88,8 +96,10 @@ class TaskSpec:
         if self.grouping not in ("partition_id", "partition", "all"):
             why = "must be 'partition_id', 'partition' or 'all'"
             raise ConfigError(f"{key}.grouping", why, self.grouping)
+        if self.read_by not in ("arrival", "event_time"):
+            raise ConfigError(f"{key}.read_by", "must be 'arrival' or 'event_time'", self.read_by)
         known = {str(i) for i in self.inputs}
-        for name in (*self.input_policies, *self.priorities):
+        for name in (*self.input_policies, *self.priorities, *self.bootstrap):
             if name not in known:
                 raise ConfigError(key, f"{name} is not one of its inputs ({', '.join(known)})")
 
