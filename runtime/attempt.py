@@ -140,8 +140,7 @@ class Attempt(TaskContext[Any]):
         size = message.size
         self.size += size
         if self.size > self._scope.max_attempt_bytes:
-            limit = shown_size(self._scope.max_attempt_bytes)
-            raise RejectedError(f"one call sent more than job.max_attempt_bytes ({limit})")
+            raise too_much(self._scope)
         if self.sends is None:
             self.sends = []
         self.sends.append((sender, message, size))
@@ -179,6 +178,12 @@ class Attempt(TaskContext[Any]):
 
     def _bound(self, store: Store[Any, Any]) -> bool:
         return self._scope.bound_stores and not store.shared
+
+
+def too_much(scope: TaskScope) -> RejectedError:
+    """The error for a call that sends more than ``max_attempt_bytes``."""
+    limit = shown_size(scope.max_attempt_bytes)
+    return RejectedError(f"one call sent more than job.max_attempt_bytes ({limit})")
 
 
 class StoreView(KeyValueStore[K, V], Generic[K, V]):

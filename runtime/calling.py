@@ -80,7 +80,7 @@ class Caller:
     ) -> None:
         watched.calling = message
         try:
-            await self._results(self._start(message, attempt), message, attempt, key)
+            await self.unfold(self._start(message, attempt), message, attempt, key)
             if watched.timed_out is not None:
                 watched.take_timeout()  # too late: the call has succeeded
         except (Exception, asyncio.CancelledError) as error:
@@ -97,15 +97,15 @@ class Caller:
             return seam().in_pool(self._threads, self.handler, *args)
         return self.handler(*args)
 
-    async def _results(
+    async def unfold(
         self, result: Any, message: Message[Any, Any], attempt: Attempt, key: bytes | None
     ) -> None:
-        """Take what the handler gave back, whatever its style, into the attempt."""
-        if inspect.isawaitable(result):
-            result = await result
+        """Take what a handler gave, whatever its style, into the attempt: only yields fan out."""
         if result is None:
             return
-        if inspect.isasyncgen(result):
+        if inspect.isawaitable(result):
+            await self.unfold(await result, message, attempt, key)
+        elif inspect.isasyncgen(result):
             async for one in result:
                 self._keep(one, message, attempt, key)
         elif inspect.isgenerator(result):
@@ -131,7 +131,7 @@ class Caller:
         attempt = Attempt(self.scope, None)
         blank: Message[Any, Any] = Message(*_NOWHERE)
         try:
-            await self._results(hook(*args, attempt), blank, attempt, None)
+            await self.unfold(hook(*args, attempt), blank, attempt, None)
             if attempt.sends is not None:
                 for _, message, _ in attempt.sends:
                     message.source = None
@@ -157,6 +157,11 @@ def ended_call(watched: Watched, spec: TaskSpec, error: BaseException) -> BaseEx
     if child is not None and child.cancelling() > 0:
         return error
     return HandlerCancelledError("the handler raised CancelledError, though nobody had cancelled it")
+
+
+def unfolds(result: object) -> bool:
+    """Whether a result is not a value itself, but gives some."""
+    return inspect.isawaitable(result) or inspect.isasyncgen(result) or inspect.isgenerator(result)
 
 
 def no_output(spec: TaskSpec, value: object) -> TypeError:

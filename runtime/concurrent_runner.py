@@ -49,7 +49,6 @@ class ConcurrentRunner(Runner):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         spec = self.scope.spec
-        self._order = spec.order
         self._most = spec.max_concurrency
         self._workers: list[_Worker] = []
         self._idle: list[_Worker] = []
@@ -185,20 +184,13 @@ class ConcurrentRunner(Runner):
         if chunk.next < len(chunk.messages):
             message = chunk.messages[chunk.next]
             message.seq = buffer.progress.begin()
-            item = _Item(message, buffer, self._lane(message, buffer))
+            item = _Item(message, buffer, self.lane(message, buffer))
             self.scope.counters.received += 1
         if buffer.took(chunk, 0 if item is None else 1):
             buffer.progress.mark(chunk.position)
             self.scope.dirty = True
         self.has_room(buffer)
         return item
-
-    def _lane(self, message: Received, buffer: PartitionBuffer) -> Hashable:
-        if self._order == "none":
-            return None
-        if self._order == "partition":
-            return buffer.key.partition
-        return None if message.raw_key is None else (buffer.key.partition, message.raw_key)
 
     async def _dismiss(self) -> None:
         """End the workers, whatever they are doing."""
