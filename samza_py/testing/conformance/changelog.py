@@ -88,8 +88,8 @@ async def tasks_have_their_own_entries(harness: CheckpointsHarness) -> None:
     """A store's changes are its own task's."""
     async with opened(harness) as store:
         one, _ = await store.open(Grant(TASK))
-        other, _ = await store.open(Grant(OTHER))
         await store.write(one, plain(one, 1), changed((b"a", b"one")))
+        other, _ = await store.open(Grant(OTHER))
         await store.write(other, plain(other, 1), changed((b"b", b"other")))
         mine, others = await restored(store, one, "1"), await restored(store, other, "1")
         kept = mine == {b"a": b"one"} and others == {b"b": b"other"}

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from samza_py.admin import Admin
-from samza_py.checkpoint import Checkpoints, Claim
+from samza_py.checkpoint import Checkpoints, CheckpointStore, Claim
 from samza_py.consumer import Consumer
 from samza_py.coordination import Coordination
 from samza_py.message import Message, Offset, Outgoing, Partition
@@ -23,6 +23,7 @@ from samza_py.producer import Producer
 from samza_py.resource import AsyncResource
 from samza_py.system import AnyStream, Input, Output, System
 from samza_py.testing.conformance.capability import Capability
+from samza_py.transaction import Transaction
 
 FIRST_TIMESTAMP_MS = 1_700_000_000_000
 """The event time of message 0; each further message is a second later."""
@@ -179,6 +180,20 @@ class ConnectorHarness(Harness):
         per_claim = {Capability.TWO_PHASE, Capability.TRANSACTIONAL} & set(self.capabilities)
         wanted = per_claim or self.system.producer_scope == "claim"
         return self.system.producer({self.target.name: self.target}, claim if wanted else None)
+
+    def transaction(self, claim: Claim) -> Transaction:
+        """The unopened transactions of a claim (``TRANSACTIONAL``)."""
+        transaction = self.system.transaction(claim)
+        if transaction is None:
+            raise TypeError(f"{self.system.name} has no transactions")
+        return transaction
+
+    def checkpoint_store(self, job: str) -> CheckpointStore:
+        """An unopened store of the checkpoints that go with the transactions."""
+        checkpoints = self.system.checkpoints()
+        if checkpoints is None:
+            raise TypeError(f"{self.system.name} keeps no checkpoints; a transaction needs them")
+        return checkpoints.store(job)
 
     def partition(self, id_: str) -> Partition:
         """A partition of the source by its id."""

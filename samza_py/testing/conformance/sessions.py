@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncGenerator, Coroutine, Hashable, Iterable, Mapping, Sequence
+from itertools import count
 from typing import Any, TypeVar
 
-from samza_py.admin import Admin, Oldest
+from samza_py.admin import Admin
 from samza_py.assignment import natural_order
 from samza_py.checkpoint import Claim, Token
 from samza_py.consumer import Consumer, Fetched, Room
@@ -44,6 +45,7 @@ class Reading:
         self.admin = admin
         self.consumer = consumer
         self.partitions = partitions
+        self._fresh = count()
 
     def key(self, index: int = 0, task: str = TASK) -> TaskPartition:
         """A partition, by its place among all, as a task reads it."""
@@ -55,9 +57,10 @@ class Reading:
         await self.harness.put(self.partitions[index].id, messages)
 
     async def start(self, *keys: TaskPartition) -> None:
-        """Assign partitions at their oldest message, each to the task in its key."""
+        """Assign partitions before their oldest message, each to the task in its key."""
+        bounds = await self.admin.bounds({key.partition for key in keys})
         for key in keys:
-            await self.seek(key, await self.admin.start_position(key.partition, Oldest()))
+            await self.seek(key, bounds[key.partition].oldest)
 
     async def seek(self, key: TaskPartition, after: Position) -> None:
         """Assign one partition at a position."""
@@ -98,6 +101,14 @@ class Reading:
             got = self.numbers(messages)
             raise BrokenPromiseError(f"{count} messages were there, only {got} came") from error
         return messages
+
+    async def first_after(self, after: Position, count: int = 1) -> list[int]:
+        """The numbers of the first messages after a position, for a task that starts there."""
+        fresh = self.key(0, f"fresh/{next(self._fresh)}")
+        await self.seek(fresh, after)
+        numbers = self.numbers(await self.take(fresh, count))
+        await self.consumer.revoke([fresh])
+        return numbers
 
     async def read_to_end(self, key: TaskPartition, room: Room = WIDE) -> list[Fetched]:
         """Read until the partition is finished; gives every fetch."""

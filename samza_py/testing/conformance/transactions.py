@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncGenerator
 
-from samza_py.checkpoint import Checkpoint, Checkpoints, CheckpointStore, Claim, Grant
+from samza_py.checkpoint import Checkpoint, CheckpointStore, Claim, Grant
 from samza_py.errors import ConnectorError, FencedError
 from samza_py.testing.conformance.capability import Capability
 from samza_py.testing.conformance.check import Checklist, expect
@@ -53,22 +53,12 @@ class Owner(Writing):
 async def owning(harness: ConnectorHarness) -> AsyncGenerator[Owner]:
     """Become the owner of the task, as the runtime does it."""
     async with contextlib.AsyncExitStack() as stack:
-        store = await stack.enter_async_context(_checkpoints(harness).store(JOB))
+        store = await stack.enter_async_context(harness.checkpoint_store(JOB))
         claim, _ = await store.open(Grant(TASK))
-        transaction = harness.system.transaction(claim)
-        if transaction is None:
-            raise TypeError(f"{harness.system.name} has no transactions")
-        await stack.enter_async_context(transaction)
+        transaction = await stack.enter_async_context(harness.transaction(claim))
         owner = Owner(harness, claim, store, transaction)
         await stack.enter_async_context(owner.producer)
         yield owner
-
-
-def _checkpoints(harness: ConnectorHarness) -> Checkpoints:
-    checkpoints = harness.system.checkpoints()
-    if checkpoints is None:
-        raise TypeError(f"{harness.system.name} keeps no checkpoints; a transaction needs them")
-    return checkpoints
 
 
 @CHECKS.check()
@@ -170,11 +160,11 @@ async def a_newer_owner_goes_on(harness: ConnectorHarness) -> None:
         await older.put_inside(range(2))
         async with owning(harness) as newer:
             await newer.transaction.begin()
-            await newer.put_inside(range(5, 6))
+            await newer.put_inside(range(7, 8))  # of the same key as 0, so in its partition
             await newer.checkpoint(2)
             await newer.transaction.commit()
             numbers, number = await arrived(harness), await newer.number()
-            expect(numbers == [5], f"0 and 1 were left open, 5 committed: {numbers} is seen")
+            expect(numbers == [7], f"0 and 1 were left open, 7 committed: {numbers} is seen")
             expect(number == 2, f"checkpoint 2 was committed, {number} is there")
 
 

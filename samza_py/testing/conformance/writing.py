@@ -120,7 +120,6 @@ async def a_cancelled_wait_changes_nothing(harness: ConnectorHarness) -> None:
         async with writing(harness) as it:
             receipt = await it.producer.write([harness.message(amount)])
             await cancelled(_settled(receipt), harness, amount)
-            await it.producer.flush()
             if Capability.TWO_PHASE in harness.capabilities:
                 await asyncio.sleep(harness.quiet_s)  # staging needs it settled
             await it.publish()
@@ -175,11 +174,12 @@ async def what_failed_is_not_written(harness: ConnectorHarness) -> None:
         batch = [harness.message(0), harness.unacceptable(1), harness.message(2)]
         failures = await it.write(batch)
         again = [index for index, failure in failures.items() if not isinstance(failure, Rejected)]
-        numbers, want = await it.arrived(), [n for n in range(3) if n not in failures]
-        expect(numbers == want, f"{dict(failures)}, but {numbers} arrived")
+        numbers = await it.arrived()
+        written = {1, *again} & set(numbers)
+        expect(not written, f"{dict(failures)}, but {written} arrived")
         await it.put(again)
         numbers = await it.arrived()
-        expect(numbers == sorted([*want, *again]), f"sent {again} again, {numbers} arrived")
+        expect(numbers == [0, 2], f"{again} were sent again, 1 is never taken: {numbers} arrived")
 
 
 @CHECKS.check(Capability.WRITE_FAULTS)
