@@ -141,6 +141,7 @@ class MemoryCheckpointsHarness(CheckpointsHarness):
         Capability.REOPENS,
         Capability.FENCES,
         Capability.CHANGELOG,
+        Capability.DAMAGE,
     }
 
     def __init__(self) -> None:
@@ -149,3 +150,7 @@ class MemoryCheckpointsHarness(CheckpointsHarness):
     @property
     def checkpoints(self) -> Checkpoints:
         return self.memory.checkpoints()
+
+    async def damage(self, job: str) -> None:
+        kept = self.memory.broker.jobs[job].checkpoints
+        kept.update({task: stored[:-2] for task, stored in kept.items()})

@@ -23,6 +23,11 @@ class Idempotent(MemoryHarness):
     promise = Promise.IDEMPOTENT
 
 
+class TwoPhase(MemoryHarness):
+    capabilities = (ABILITIES | {Capability.TWO_PHASE}) - {Capability.READS}
+    promise = Promise.TWO_PHASE
+
+
 class Transactional(MemoryHarness):
     capabilities = ABILITIES | {Capability.TRANSACTIONAL}
     promise = Promise.TRANSACTIONAL
@@ -32,5 +37,6 @@ test_it_keeps_its_promises = conformance_tests(MemoryHarness)
 test_whole_requests_keep_theirs = conformance_tests(WholeRequests)
 test_requests_by_message_keep_theirs = conformance_tests(RequestsByMessage)
 test_idempotent_outputs_keep_theirs = conformance_tests(Idempotent)
+test_staged_outputs_keep_theirs = conformance_tests(TwoPhase)
 test_transactions_keep_theirs = conformance_tests(Transactional)
 test_checkpoints_keep_theirs = conformance_tests(MemoryCheckpointsHarness)
