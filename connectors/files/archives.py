@@ -90,6 +90,7 @@ class ZipContent(Source):
     """
 
     def __init__(self, file: BinaryIO, member: Member, allowance: Allowance) -> None:
+        super().__init__()
         if member.refused:
             raise DamagedError(member.refused)
         file.seek(member.header)
@@ -101,15 +102,12 @@ class ZipContent(Source):
         self._content = packed if member.stored else Inflated(packed, allowance, raw=True)
         self._member = member
         self._checksum = 0
-        self._length = 0
 
-    def read(self, size: int) -> bytes:
-        """Unpack up to ``size`` bytes; checks the checksum at the end."""
+    def _read(self, size: int) -> bytes:
         data = self._content.read(size)
         if data:
             self._checksum = crc32(data, self._checksum)
-            self._length += len(data)
-        elif self._checksum != self._member.checksum or self._length != self._member.unpacked:
+        elif (self._checksum, self.at) != (self._member.checksum, self._member.unpacked):
             raise DamagedError(f"the checksum of {shown(self._member.name)} in it is wrong")
         return data
 

@@ -15,7 +15,7 @@ from samza_py.errors import ConfigError, ConnectorError
 STAGED: Final = ".staged"
 """The folder in an output's own where parts lie until their checkpoint is written."""
 
-_LONGEST_TASK: Final = 120
+_LONGEST_OWNER: Final = 120
 _STAGED_NAME: Final = re.compile(r"(.+)-(\d+)-(\d+)-([0-9a-f]+)\.jsonl")
 
 
@@ -44,7 +44,7 @@ class PartNames:
     """
 
     def __init__(self, claim: Claim, run: int) -> None:
-        self.task = safe_task(claim.task)
+        self.task = safe_owner(claim.job, claim.task)
         self._epoch = claim.epoch
         self._run = f"{run:08x}"
         self._number = 0
@@ -56,14 +56,26 @@ class PartNames:
         return f"{folder}/{STAGED}/{name}", f"{folder}/part-{name}"
 
 
-def safe_task(task: str) -> str:
-    """A task's name as it may stand in a file name; two tasks never get the same one."""
-    safe = re.sub(r"[^A-Za-z0-9_/-]", lambda found: f"~{found[0].encode().hex()}~", task)
-    safe = safe.replace("/", ".")
-    if len(safe) > _LONGEST_TASK:
-        digest = hashlib.sha256(task.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-        return f"{safe[: _LONGEST_TASK - 20]}~~{digest}"
+def safe_owner(job: str, task: str) -> str:
+    """A job's task as it may stand in a file name; no two tasks give the same text.
+
+    ``pricing`` and ``price/3`` give ``pricing.price.3``.
+    """
+    # The task's name has one slash, HANDLER/GROUP; one of the job's would read like it.
+    safe = _escaped(task).replace("/", ".")
+    if job:
+        safe = f"{_escaped(job).replace('/', '~2f~')}.{safe}"
+    if len(safe) > _LONGEST_OWNER:
+        digest = hashlib.sha256(f"{job}\0{task}".encode("utf-8", "surrogateescape")).hexdigest()
+        return f"{safe[: _LONGEST_OWNER - 20]}~~{digest[:16]}"
     return safe
+
+
+def _escaped(text: str) -> str:
+    def escape(found: re.Match[str]) -> str:
+        return f"~{found[0].encode('utf-8', 'surrogateescape').hex()}~"
+
+    return re.sub(r"[^A-Za-z0-9_/-]", escape, text)
 
 
 def staged_name(name: str) -> StagedName | None:

@@ -1,17 +1,20 @@
-"""The files of one partition, read one after another from a position on."""
+"""The content of one partition's files, read piece after piece from a position on.
+
+This is the part of reading that waits for disks and unpacks. Cutting the pieces into records is
+``cutting.py``; both meet in the consumer's cursors.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from samza_py.connectors.files.compression import Part, compression_of, parts_of
 from samza_py.connectors.files.declared import FileInput
 from samza_py.connectors.files.failures import DamagedError, reading
 from samza_py.connectors.files.offsets import (
-    START,
     WHOLE_FILE,
     Place,
     place_of,
@@ -20,34 +23,48 @@ from samza_py.connectors.files.offsets import (
     stamp_of,
 )
 from samza_py.connectors.files.paths import shown
-from samza_py.connectors.files.records import Bad, RecordReader, Records
+from samza_py.connectors.files.records import Cutter
+from samza_py.connectors.files.sources import CHUNK_BYTES, Source
 from samza_py.connectors.files.storage import Entry, Storage
 from samza_py.errors import PositionLostError
 from samza_py.message import Offset
 
 
-@dataclass(slots=True)
-class Batch:
-    """Records that were read together, all of one part of one file.
+@dataclass(frozen=True, slots=True)
+class OpenedPart:
+    """A file or a member of one, ready to be cut.
 
     Attributes:
-        values: the records, a ``Bad`` for one that could not be read.
-        ends: the last number of each record's offset.
-        prefix: what stands in front of it.
-        after: the position behind the batch.
-        left: how many stored bytes of the partition are behind it.
-        bad: whether there is a ``Bad`` among the values.
-        plain: ``ends`` count bytes of the stored file.
-        finished: nothing is behind it.
+        prefix: what its offsets start with.
+        cutter: cuts its pieces; None where none will come, because it cannot be read.
+        plain: its positions are bytes of the stored file.
     """
 
-    values: list[Any] = field(default_factory=list[Any])
-    ends: list[int] = field(default_factory=list[int])
-    prefix: str = ""
-    after: Offset = START
+    prefix: str
+    cutter: Cutter | None
+    plain: bool
+
+
+@dataclass(slots=True)
+class Piece:
+    """Some content of one part.
+
+    Attributes:
+        data: the content; may be empty.
+        part: the part that begins with this piece; None where the last one goes on.
+        final: the part ends here.
+        left: how many stored bytes are behind the piece; for a plain part, behind its start.
+        damage: why nothing more of the file can be read.
+        raw: the bytes at fault, where damage was found while opening.
+        finished: the partition ends here; there is nothing else in this piece.
+    """
+
+    data: bytes = b""
+    part: OpenedPart | None = None
+    final: bool = False
     left: int = 0
-    bad: bool = False
-    plain: bool = False
+    damage: str = ""
+    raw: bytes = b""
     finished: bool = False
 
 
@@ -73,7 +90,6 @@ class PartitionReader:
         place = place_of(after)
         self._storage = storage
         self._stream = stream
-        self._after = after
         self._files = deque(entry for entry in files if entry.name >= place.name)
         self._behind = sum(entry.size for entry in self._files)
         self._resumed: Place | None = place if place.name else None
@@ -81,8 +97,8 @@ class PartitionReader:
         if place.name and (not self._files or self._files[0].name != place.name):
             raise PositionLostError(f"{stream}: {shown(place.name)} of the position is gone")
 
-    def read(self) -> Batch:
-        """The next records, or a finished batch at the end.
+    def read(self) -> Piece:
+        """The next piece, or a finished one at the end.
 
         Raises:
             PositionLostError: a file is gone or is not the one that was read before.
@@ -92,16 +108,15 @@ class PartitionReader:
         while True:
             if self._file is None:
                 if not self._files:
-                    return Batch(after=self._after, finished=True)
+                    return Piece(finished=True)
                 entry, resumed = self._files.popleft(), self._resumed
                 self._behind -= entry.size
                 self._resumed = None
                 self._file = FileReader(self._storage, self._stream, entry.name, resumed)
-            batch = self._file.read()
-            if batch is not None:
-                self._after = batch.after
-                batch.left += self._behind
-                return batch
+            piece = self._file.read()
+            if piece is not None:
+                piece.left += self._behind
+                return piece
             self.close()
 
     def close(self) -> None:
@@ -133,24 +148,23 @@ class FileReader:
         self._stream = stream
         self._name = name
         self._numbers = resumed.numbers if resumed else ()
-        self._records: RecordReader | None = None
+        self._source: Source | None = None
         self._plain = False
         with reading(name):
             self._spare: BinaryIO | None = storage.open(name)
             self._size = self._spare.seek(0, 2)
-            stamp = stamp_of(self._spare, self._size)
-        if resumed and resumed.stamp != stamp:
+            self._stamp = stamp_of(self._spare, self._size)
+        if resumed and resumed.stamp != self._stamp:
             self.close()
             raise PositionLostError(self._difference(size_in(resumed.stamp)))
-        self._stamp = stamp
-        self._prefix = prefix_of(name, stamp)
+        self._prefix = prefix_of(name, self._stamp)
         kind = compression_of(name, stream.compression)
         self._parts: Iterator[Part] = iter(())
         if self._numbers != (WHOLE_FILE,):
             self._parts = parts_of(self._opened, self._size, kind, stream.max_decompressed_bytes)
 
-    def read(self) -> Batch | None:
-        """The next records; None at the end of the file.
+    def read(self) -> Piece | None:
+        """The next piece; None at the end of the file.
 
         Raises:
             PositionLostError: it is gone or shrank.
@@ -158,44 +172,44 @@ class FileReader:
             UnavailableError: the file system did not answer.
         """
         with reading(self._name):
+            begun = self._source is not None
             try:
-                return self._read()
+                if self._source is None:
+                    return self._next_part()
+                return self._go_on(self._source)
             except DamagedError as error:
-                raw = error.raw or (self._records.leftover if self._records else b"")
                 self.close()
-                bad = Bad(raw, f"{shown(self._name)}: {error}")
-                after = Offset(f"{self._prefix}{WHOLE_FILE}")
-                return Batch([bad], [WHOLE_FILE], self._prefix, after, bad=True)
+                part = None if begun else OpenedPart(self._prefix, None, plain=False)
+                damage = f"{shown(self._name)}: {error}"
+                return Piece(part=part, final=True, damage=damage, raw=error.raw)
 
     def close(self) -> None:
         """Close what is open. Idempotent."""
-        records, self._records = self._records, None
+        source, self._source = self._source, None
         spare, self._spare = self._spare, None
-        if records is not None:
-            records.close()
+        if source is not None:
+            source.close()
         if spare is not None:
             spare.close()
 
-    def _read(self) -> Batch | None:
-        while True:
-            records = self._records or self._next_part()
-            if records is None:
-                return None
-            found = records.read()
-            if found is not None:
-                return self._batch(records, found)
-            self.close()
-
-    def _next_part(self) -> RecordReader | None:
+    def _next_part(self) -> Piece | None:
         for part in self._parts:
             self._prefix = prefix_of(self._name, self._stamp, *part.outer)
-            self._plain = part.plain
             position = self._position_in(part)
             if position is not None:
+                source = self._source = part.opened()
+                self._plain = part.plain
                 limit = self._stream.max_record_bytes
-                self._records = self._stream.format.reader(part.opened, position, limit)
-                return self._records
+                cutter, data = self._stream.format.cutter(source, position, limit)
+                opened = OpenedPart(self._prefix, cutter, part.plain)
+                return Piece(data, opened, left=self._left(source))
         return None
+
+    def _go_on(self, source: Source) -> Piece:
+        data = source.read(CHUNK_BYTES)
+        if not data:
+            self.close()
+        return Piece(data, final=not data, left=self._left(source))
 
     def _position_in(self, part: Part) -> int | None:
         """Where to start in a part; None where it lies wholly in front of the position."""
@@ -205,11 +219,8 @@ class FileReader:
         behind = part.outer < self._numbers[:-1] or position >= WHOLE_FILE
         return None if behind else position
 
-    def _batch(self, records: RecordReader, found: Records) -> Batch:
-        after = Offset(f"{self._prefix}{records.position}")
-        taken = records.position if self._plain else min(records.source.taken, self._size)
-        left = self._size - taken
-        return Batch(found.values, found.ends, self._prefix, after, left, found.bad, self._plain)
+    def _left(self, source: Source) -> int:
+        return self._size if self._plain else max(0, self._size - source.taken)
 
     def _opened(self) -> BinaryIO:
         """The file at its start: the handle that was used for the stamp, and then new ones."""

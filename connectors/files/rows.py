@@ -9,23 +9,22 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import StringIO
-from typing import Protocol, cast
+from typing import ClassVar, Protocol, cast
 
 from samza_py.connectors.files.failures import DamagedError
-from samza_py.connectors.files.lines import BYTE_ORDER_MARK, opened_at
+from samza_py.connectors.files.lines import BYTE_ORDER_MARK
 from samza_py.connectors.files.paths import shown
 from samza_py.connectors.files.records import (
-    CHUNK_BYTES,
     KEPT_BYTES,
     Bad,
+    Cutter,
     FileFormat,
-    RecordReader,
     Records,
 )
-from samza_py.connectors.files.sources import Source
+from samza_py.connectors.files.sources import CHUNK_BYTES, Source
 
 
 class _Parser(Protocol):
@@ -39,50 +38,46 @@ class _Parser(Protocol):
     def __next__(self) -> list[str]: ...
 
 
-class RowReader(RecordReader):
-    """Gives each row as a dict by the names in the header, which it reads first.
+class RowCutter(Cutter):
+    """Gives each row as a dict by the names in the header, which is the first record.
 
     Args:
-        source: the content at its start.
         limit: the most bytes of a row.
         delimiter: what stands between fields.
     """
 
-    def __init__(self, source: Source, limit: int, delimiter: str) -> None:
-        super().__init__(source, 0, limit)
+    block_bytes: ClassVar[int] = 1 << 15
+
+    def __init__(self, limit: int, delimiter: str) -> None:
+        super().__init__(0, limit)
         self._delimiter = delimiter
         self._header: list[str] = []
         self._in_quotes = False
         # The parser's own limit is one of the whole process and 128 KiB at first. It must not be
-        # what ends a long row, because it does so in the middle; blocks are bounded here anyway.
-        longest = 4 * (limit + CHUNK_BYTES)
+        # what ends a long row, because it does so in the middle; blocks are bounded anyway.
+        longest = 4 * limit + CHUNK_BYTES
         if csv.field_size_limit() < longest:
             csv.field_size_limit(longest)
 
-    def read_header(self) -> None:
-        """Read the names of the columns, and stand behind them. An empty file has none.
+    def read_header(self, source: Source) -> bytes:
+        """Read the names of the columns; gives what was read behind them.
 
         Raises:
             DamagedError: it is not a header.
         """
-        found = self.read()
-        while found is not None and not found.values:
-            found = self.read()
-        if found is None:
-            return
-        first: list[str] | Bad = found.values[0]
-        if isinstance(first, Bad):
-            raise DamagedError(f"its header cannot be read: {first.why}", first.raw)
-        twice = [shown(name) for name, count in Counter(first).items() if count > 1]
-        if twice:
-            raise DamagedError(f"its header names {', '.join(twice)} more than once")
-        self._header = first
-
-    def go_on_at(self, source: Source, position: int) -> None:
-        """Read rows from another position, keeping the header; closes the content held so far."""
-        self.source.close()
-        self.source, self.position = source, position
-        self._rest, self._ended = b"", False
+        block = b""
+        while True:
+            data = source.read(max(self.block_bytes, len(block)))
+            block += data
+            if not block:
+                return b""
+            found = self.cut(block, final=not data)
+            block = block[found.used :]
+            if found.values:
+                self._header = _names_in(found.values[0])
+                return block
+            if len(block) > self.limit:
+                raise DamagedError(f"its header is over max_record_bytes ({self.limit})")
 
     def _split(self, block: bytes, *, final: bool) -> Records:
         used = len(block) if final else block.rfind(b"\n") + 1
@@ -94,7 +89,7 @@ class RowReader(RecordReader):
             text = block.decode()
         except UnicodeDecodeError:
             return self._careful(block, block.decode("utf-8", "surrogateescape"), final=final)
-        if self._header and used <= self._limit:
+        if self._header and used <= self.limit:
             plain = self._plain(block, text)
             if plain is not None:
                 return plain
@@ -104,13 +99,13 @@ class RowReader(RecordReader):
         """All rows at once; None where some row is not one line with the header's fields."""
         header = self._header
         try:
-            rows = list(self._parser(text))
-        except csv.Error:
+            # No list of the rows is kept: lists are what the garbage collector walks through, and
+            # that took longer than the parsing. Dicts of text are none of its business.
+            values = [dict(zip(header, row, strict=True)) for row in self._parser(text)]
+        except (csv.Error, ValueError):
             return None
         ends = _line_ends(block, self.position)
-        if len(rows) != len(ends) or set(map(len, rows)) - {len(header)}:
-            return None
-        return Records([dict(zip(header, row)) for row in rows], ends, len(block))  # noqa: B905
+        return Records(values, ends, len(block)) if len(values) == len(ends) else None
 
     def _careful(self, block: bytes, text: str, *, final: bool) -> Records:
         """Row by row; stops in front of one that may go on in what has not been read yet."""
@@ -146,7 +141,7 @@ class RowReader(RecordReader):
         records.ends.append(self.position + end)
 
     def _fault(self, row: list[str], length: int) -> str:
-        if length > self._limit:
+        if length > self.limit:
             return self._too_long(length)
         if self._header and len(row) != len(self._header):
             return f"the row has {len(row)} fields, the header {len(self._header)}"
@@ -160,9 +155,10 @@ class RowReader(RecordReader):
         lines = StringIO(text, newline="\n")
         return cast("_Parser", csv.reader(lines, delimiter=self._delimiter, strict=True))
 
-    def _start_skipping(self) -> None:
-        self._in_quotes = self._rest.count(b'"') % 2 == 1
-        super()._start_skipping()
+    def start_skipping(self, head: bytes) -> None:
+        """Remember whether what is read of the record ends inside quotes."""
+        self._in_quotes = head.count(b'"') % 2 == 1
+        super().start_skipping(head)
 
     def _end_of_record(self, data: bytes) -> int:
         start = 0
@@ -175,6 +171,15 @@ class RowReader(RecordReader):
             if not self._in_quotes:
                 return end + 1
             start = end + 1
+
+
+def _names_in(header: list[str] | Bad) -> list[str]:
+    if isinstance(header, Bad):
+        raise DamagedError(f"its header cannot be read: {header.why}", header.raw)
+    twice = [shown(name) for name, count in Counter(header).items() if count > 1]
+    if twice:
+        raise DamagedError(f"its header names {', '.join(twice)} more than once")
+    return header
 
 
 def _line_ends(block: bytes, start: int) -> list[int]:
@@ -199,14 +204,13 @@ class Csv(FileFormat):
 
     delimiter: str = ","
 
-    def reader(self, opened: Callable[[], Source], position: int, limit: int) -> RecordReader:
+    def cutter(self, source: Source, position: int, limit: int) -> tuple[Cutter, bytes]:
         """Read the header, then rows on from a position."""
-        rows = RowReader(opened(), limit, self.delimiter)
-        try:
-            rows.read_header()
-            if position > rows.position:
-                rows.go_on_at(opened_at(opened, position), position)
-        except BaseException:
-            rows.close()
-            raise
-        return rows
+        rows = RowCutter(limit, self.delimiter)
+        rest = rows.read_header(source)
+        if position <= rows.position:
+            return rows, rest
+        rest = rest[position - rows.position :]
+        source.skip_to(position)
+        rows.position = position
+        return rows, rest

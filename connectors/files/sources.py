@@ -10,6 +10,9 @@ from samza_py.connectors.files.failures import DamagedError
 from samza_py.errors import ConnectorError, PositionLostError
 from samza_py.values import shown_size
 
+CHUNK_BYTES: Final = 1 << 19
+"""How much is read at once, so that the hop to a thread costs little a record."""
+
 PACKED_BYTES: Final = 1 << 17
 """How much packed data is read at once."""
 
@@ -18,17 +21,39 @@ _RATIO: Final = 200
 
 
 class Source(ABC):
-    """Content that is read once from its start. Blocking: used in a thread, by one at a time."""
+    """Content that is read once from its start. Blocking: used in a thread, by one at a time.
 
-    @abstractmethod
+    Attributes:
+        at: how many bytes of the content were read or passed over.
+    """
+
+    def __init__(self) -> None:
+        self.at = 0
+
     def read(self, size: int) -> bytes:
         """Up to ``size`` bytes, at least one of them until the end, where it is empty.
 
         Raises:
             DamagedError: the content is broken here.
+            PositionLostError: the file became shorter while it was read.
             ConnectorError: unpacking it is refused.
             OSError: it cannot be read.
         """
+        data = self._read(size)
+        self.at += len(data)
+        return data
+
+    def skip_to(self, position: int) -> None:
+        """Pass over everything in front of a position; one that is passed already stays so.
+
+        Packed content is unpacked and dropped: that is what resuming inside it costs.
+
+        Raises:
+            PositionLostError: it ends before.
+        """
+        while self.at < position:
+            if not self.read(min(position - self.at, CHUNK_BYTES)):
+                raise PositionLostError(f"it has only {self.at} bytes, the position is {position}")
 
     @property
     @abstractmethod
@@ -39,19 +64,9 @@ class Source(ABC):
     def close(self) -> None:
         """Close the file below. Idempotent."""
 
-    def skip_to(self, position: int) -> None:
-        """Pass over the first ``position`` bytes of what has not been read yet.
-
-        Packed content is unpacked and dropped: that is what resuming inside it costs.
-
-        Raises:
-            PositionLostError: it ends before.
-        """
-        while position > 0:
-            data = self.read(min(position, 1 << 20))
-            if not data:
-                raise PositionLostError("it ends before the position")
-            position -= len(data)
+    @abstractmethod
+    def _read(self, size: int) -> bytes:
+        """What ``read`` promises, without the counting."""
 
 
 class Plain(Source):
@@ -64,31 +79,30 @@ class Plain(Source):
     """
 
     def __init__(self, file: BinaryIO, size: int, start: int = 0) -> None:
+        super().__init__()
         self._file = file
         self._size = size
-        self._at = 0
         self._start = start
         file.seek(start)
 
-    def read(self, size: int) -> bytes:
-        """Up to ``size`` bytes of the stretch."""
-        data = self._file.read(min(size, self._size - self._at))
-        if not data and self._at < self._size:
-            raise PositionLostError(f"it shrank from {self._size} to {self._at} bytes")
-        self._at += len(data)
+    def _read(self, size: int) -> bytes:
+        data = self._file.read(min(size, self._size - self.at))
+        if not data and self.at < self._size:
+            raise PositionLostError(f"it shrank from {self._size} to {self.at} bytes")
         return data
 
     @property
     def taken(self) -> int:
         """How many bytes were read or passed over."""
-        return self._at
+        return self.at
 
     def skip_to(self, position: int) -> None:
         """Seek."""
         if position > self._size:
-            raise PositionLostError(f"it has only {self._size} bytes")
-        self._file.seek(self._start + position)
-        self._at = position
+            raise PositionLostError(f"it has only {self._size} bytes, the position is {position}")
+        if position > self.at:
+            self._file.seek(self._start + position)
+            self.at = position
 
     def close(self) -> None:
         """Close the file."""
@@ -134,6 +148,7 @@ class Inflated(Source):
     """
 
     def __init__(self, packed: Source, allowance: Allowance, *, raw: bool = False) -> None:
+        super().__init__()
         self._packed = packed
         self._allowance = allowance
         self._raw = raw
@@ -142,8 +157,7 @@ class Inflated(Source):
         self._fresh = True
         self._damage: DamagedError | None = None
 
-    def read(self, size: int) -> bytes:
-        """Unpack up to ``size`` bytes."""
+    def _read(self, size: int) -> bytes:
         while self._damage is None:
             if self._stream.eof and not self._next_member():
                 return b""

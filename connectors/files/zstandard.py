@@ -33,14 +33,14 @@ class Unzstd(Source):
     """
 
     def __init__(self, packed: Source, allowance: Allowance) -> None:
+        super().__init__()
         self._packed = packed
         self._allowance = allowance
         self._damage: DamagedError | None = None
         self._unpacked = self._pieces()
         self._piece = memoryview(b"")
 
-    def read(self, size: int) -> bytes:
-        """Unpack up to ``size`` bytes."""
+    def _read(self, size: int) -> bytes:
         while not self._piece:
             try:
                 piece = next(self._unpacked, b"")
