@@ -13,6 +13,14 @@ from samza_py.errors import ConfigError, JobFileError
 from samza_py.job import Job
 from samza_py.loading import load_job, run_in_loop
 from samza_py.message import Message
+from samza_py.seam import Seam, use_seam
+
+
+class Unwatched(Seam):
+    """The real world without the thread that watches the loop, which these tests forbid to join."""
+
+    watches_loop = False
+
 
 ONE = "from samza_py import Job\njob = Job('pricing')\n"
 TWO = "from samza_py import Job\npricing = Job('a')\nbilling = Job('b')\n"
@@ -23,10 +31,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty current folder; what is imported from it is forgotten again."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    before = set(sys.modules)
     yield tmp_path
-    for name in set(sys.modules) - before:
-        del sys.modules[name]
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]
 
 
 def write(name: str, text: str) -> Path:
@@ -232,7 +240,8 @@ async def test_a_job_runs_in_the_running_loop() -> None:
     async def double(order: Message[str, int]) -> int:
         return order.value * 2
 
-    await run_in_loop(job)
+    with use_seam(Unwatched()):
+        await run_in_loop(job)
     assert sorted(message.value for message in memory.read(doubled)) == [2, 4]
 
 

@@ -3,9 +3,12 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from samza_py.cli import main
 
 CANARY = "canary-5f2c81"
 
@@ -89,25 +92,14 @@ def folder(tmp_path: Path) -> Path:
 RUN = ["run", "orders.py", "--log-level", "debug"]
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["check", "orders.py"],
-        ["config", "orders.py"],
-        ["config", "orders.py", "--config", "prod.toml"],
-        ["graph", "orders.py"],
-        ["graph", "orders.py", "--format", "mermaid"],
-        ["checkpoint", "orders.py"],
-        RUN,
-        [*RUN, "--log-json"],
-    ],
-)
+@pytest.mark.parametrize("form", [[], ["--log-json"]])
 @pytest.mark.parametrize("given", ["PASSWORD", "PASSWORD_FILE"])
-def test_no_command_prints_a_secret(folder: Path, arguments: list[str], given: str) -> None:
+def test_no_run_prints_a_secret(folder: Path, form: list[str], given: str) -> None:
     value = "password" if given.endswith("FILE") else f"{CANARY}-env"
     variable = {f"SAMZA_SYSTEMS__MEMORY__{given}": value}
-    code, printed = everything_printed(folder, arguments, **variable)
+    code, printed = everything_printed(folder, [*RUN, *form], **variable)
     assert code == 0, printed
+    assert "consumer with Broker" in printed
     assert CANARY not in printed
 
 
@@ -123,6 +115,58 @@ def test_no_failure_prints_a_secret(folder: Path, where: str, form: list[str]) -
     assert ("refused" in printed) or where == "handler"
 
 
+def test_a_job_file_that_fails_to_load_prints_no_secret_written_into_it(folder: Path) -> None:
+    (folder / "orders.py").write_text(
+        "from samza_py import Secret\n"
+        f'def log_in(password, times):\n    return 1 // times\n\nlog_in(Secret("{CANARY}"), 0)\n'
+    )
+    code, printed = everything_printed(folder, ["check", "orders.py"])
+    assert code == 2
+    assert "ZeroDivisionError" in printed
+    assert CANARY not in printed
+
+
+# Commands that run nothing, in this process ------------------------------------------------
+
+
+@pytest.fixture
+def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The folder as the current one; what is imported from it is forgotten again."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(str(folder)):
+            del sys.modules[name]
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", "orders.py"],
+        ["config", "orders.py"],
+        ["config", "orders.py", "--config", "prod.toml"],
+        ["graph", "orders.py"],
+        ["graph", "orders.py", "--format", "mermaid"],
+        ["checkpoint", "orders.py"],
+    ],
+)
+@pytest.mark.parametrize("given", ["PASSWORD", "PASSWORD_FILE"])
+def test_no_command_prints_a_secret(
+    arguments: list[str],
+    given: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    value = "password" if given.endswith("FILE") else f"{CANARY}-env"
+    monkeypatch.setenv(f"SAMZA_SYSTEMS__MEMORY__{given}", value)
+    assert main(arguments) == 0
+    assert CANARY not in "".join(capfd.readouterr())
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("command", ["check", "run"])
 @pytest.mark.parametrize(
     ("arguments", "environment"),
     [
@@ -135,24 +179,15 @@ def test_no_failure_prints_a_secret(folder: Path, where: str, form: list[str]) -
     ],
 )
 def test_no_refusal_prints_a_secret(
-    folder: Path, arguments: list[str], environment: dict[str, str]
+    command: str,
+    arguments: list[str],
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    (folder / "wrong.toml").write_text(f"[systems.memory]\npasword = '{CANARY}'\n")
-    (folder / "broken.toml").write_text(f"[systems.memory]\npassword = {CANARY}\n")
-    for command in ("check", "run"):
-        code, printed = everything_printed(
-            folder, [command, "orders.py", *arguments], **environment
-        )
-        assert code == 2, printed
-        assert CANARY not in printed
-
-
-def test_a_job_file_that_fails_to_load_prints_no_secret_written_into_it(folder: Path) -> None:
-    (folder / "orders.py").write_text(
-        "from samza_py import Secret\n"
-        f'def log_in(password, times):\n    return 1 // times\n\nlog_in(Secret("{CANARY}"), 0)\n'
-    )
-    code, printed = everything_printed(folder, ["check", "orders.py"])
-    assert code == 2
-    assert "ZeroDivisionError" in printed
-    assert CANARY not in printed
+    Path("wrong.toml").write_text(f"[systems.memory]\npasword = '{CANARY}'\n")
+    Path("broken.toml").write_text(f"[systems.memory]\npassword = {CANARY}\n")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert main([command, "orders.py", *arguments]) == 2
+    assert CANARY not in "".join(capfd.readouterr())
