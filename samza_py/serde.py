@@ -144,15 +144,23 @@ class Json(Serde[T]):
 class Row(Serde[T]):
     """A row of named columns, as CSV and columnar files give it, read into one type.
 
-    Text that stands for a number, a date or a truth value is converted to the field's type; an
-    empty text is None where the field admits None.
+    Text that stands for a number, a date or a truth value is converted to the field's type. Where
+    a field admits None, the text for a missing value is None.
 
     Args:
         of: a Struct, dataclass, TypedDict or pydantic model; ``dict`` leaves the row as it is.
+        missing: the text that stands for a missing value, such as ``"NA"`` in files made by R.
+
+    Raises:
+        ConfigError: ``missing`` is given for a pydantic model, whose own validators say it.
     """
 
-    def __init__(self, of: type[T]) -> None:
+    def __init__(self, of: type[T], *, missing: str = "") -> None:
+        if missing and _is_pydantic(of):
+            why = "is not for pydantic models: let a validator of the model turn it into None"
+            raise ConfigError("Row.missing", why, missing)
         self._of = of
+        self._missing = missing
 
     @property
     def content(self) -> object:
@@ -166,11 +174,14 @@ class Row(Serde[T]):
             return cast("Callable[[Any], T]", cast("Any", of).model_validate)
         if of is dict:
             return _same
-        blank = frozenset(_fields_admitting_none(of))
+        missing, blank = self._missing, _fields_admitting_none(of)
 
         def decode(row: dict[str, Any]) -> T:
-            cleaned = {k: None if v == "" and k in blank else v for k, v in row.items()}
-            return msgspec.convert(cleaned, of, strict=False)
+            absent = [name for name in blank if row.get(name) == missing]
+            if absent:
+                # A copy: the row itself is what a dead letter would hold.
+                row = {**row, **dict.fromkeys(absent)}
+            return msgspec.convert(row, of, strict=False)
 
         return decode
 
