@@ -21,6 +21,26 @@ from samza_py.seam import seam
 logger = logging.getLogger(__name__)
 
 SKIP_LOG_S = 1.0
+LETTER_LOG_S = 10.0
+
+
+class _Throttle:
+    """Lets a line through now and then, and counts those it kept back."""
+
+    def __init__(self, every_s: float) -> None:
+        self._every_ms = every_s * 1000
+        self._kept_back = 0
+        self._said_at_ms = 0
+
+    def more(self) -> str | None:
+        """What to add to a line that may be said now; None where it is kept back."""
+        now = seam().now_ms()
+        if now - self._said_at_ms < self._every_ms:
+            self._kept_back += 1
+            return None
+        more = f" (and {self._kept_back} more since)" if self._kept_back else ""
+        self._said_at_ms, self._kept_back = now, 0
+        return more
 
 
 class Failures:
@@ -44,8 +64,8 @@ class Failures:
         self._policies = policies
         self._fail = fail
         self._max_bytes = max_bytes
-        self._skips_unsaid = 0
-        self._said_at_ms = 0
+        self._skips = _Throttle(SKIP_LOG_S)
+        self._letters = _Throttle(LETTER_LOG_S)
 
     def policy(self, partition: Partition) -> ErrorPolicy:
         """The policy for messages of a partition's stream."""
@@ -119,15 +139,10 @@ class Failures:
 
     def _skip(self, message: Received, error: Exception) -> None:
         self._scope.counters.skipped += 1
-        now = seam().now_ms()
-        if now - self._said_at_ms < SKIP_LOG_S * 1000:
-            self._skips_unsaid += 1
-            return
-        more = f" (and {self._skips_unsaid} more since)" if self._skips_unsaid else ""
-        logger.warning(
-            "task %s skipped %s%s: %r", self._scope.name, message.where, more, error
-        )
-        self._said_at_ms, self._skips_unsaid = now, 0
+        more = self._skips.more()
+        if more is not None:
+            where = message.where
+            logger.warning("task %s skipped %s%s: %r", self._scope.name, where, more, error)
 
     def _dead_letter(
         self, policy: DeadLetter, message: Received, error: Exception, attempts: int
@@ -136,7 +151,10 @@ class Failures:
         limit = self._max_bytes.get(str(policy.to))
         letter = dead_letter(sender.stream, self._scope.name, message, error, attempts, limit)
         self._scope.counters.dead += 1
-        logger.info("task %s sent %s to %s: %r", self._scope.name, message.where, policy.to, error)
+        more = self._letters.more()
+        if more is not None:
+            task, where, to = self._scope.name, message.where, policy.to
+            logger.info("task %s sent %s to %s%s: %r", task, where, to, more, error)
         return sender, letter
 
 
