@@ -33,7 +33,18 @@ class Attempt(TaskContext[Any]):
         attempt: from 1.
     """
 
-    __slots__ = ("_number", "_scope", "_timers", "_views", "closed", "message", "number", "sends", "size")
+    __slots__ = (
+        "_number",
+        "_scope",
+        "_timers",
+        "_views",
+        "_wants_commit",
+        "closed",
+        "message",
+        "number",
+        "sends",
+        "size",
+    )
 
     def __init__(self, scope: TaskScope, message: Message[Any, Any] | None, attempt: int = 1) -> None:
         self._scope = scope
@@ -45,6 +56,7 @@ class Attempt(TaskContext[Any]):
         self.sends: list[tuple[Sender, Outgoing, int]] | None = None
         self._views: dict[str, StoreView[Any, Any]] | None = None
         self._timers: dict[str, int | None] | None = None
+        self._wants_commit = False
 
     # What user code sees -----------------------------------------------------------------------
 
@@ -116,14 +128,14 @@ class Attempt(TaskContext[Any]):
         self._set_timer(name, None)
 
     def request_commit(self) -> None:
-        """Wake the task's commit."""
+        """Wake the task's commit once this call has succeeded, so that it covers it."""
         self.check_open()
-        self._scope.commit_wanted.wake()
+        self._wants_commit = True
 
     def request_stop(self) -> None:
         """Ask the container to stop."""
         self.check_open()
-        self._scope.request_stop()
+        self._scope.ask_to_stop()
 
     # What the runner does ----------------------------------------------------------------------
 
@@ -170,6 +182,8 @@ class Attempt(TaskContext[Any]):
             for sender, message, size in self.sends:
                 sender.add(message, size)
                 scope.crowded = scope.crowded or sender.crowded
+        if self._wants_commit:
+            scope.commit_wanted.wake()
 
     def _set_timer(self, name: str, at_ms: int | None) -> None:
         if self._timers is None:
@@ -177,7 +191,8 @@ class Attempt(TaskContext[Any]):
         self._timers[name] = at_ms
 
     def _bound(self, store: Store[Any, Any]) -> bool:
-        return self._scope.bound_stores and not store.shared
+        # A hook runs while no message does, so it may look at any entry.
+        return self._scope.bound_stores and not store.shared and self.message is not None
 
 
 def too_much(scope: TaskScope) -> RejectedError:
@@ -189,7 +204,7 @@ def too_much(scope: TaskScope) -> RejectedError:
 class StoreView(KeyValueStore[K, V], Generic[K, V]):
     """A store as one attempt sees it: its own writes above what succeeded before."""
 
-    __slots__ = ("_attempt", "_bound", "_overlay", "_reads", "_writes")
+    __slots__ = ("_attempt", "_bound", "_overlay", "_read_all_at", "_reads", "_writes")
 
     def __init__(self, attempt: Attempt, overlay: Overlay[K, V], bound: bool) -> None:
         self._attempt = attempt
@@ -197,6 +212,7 @@ class StoreView(KeyValueStore[K, V], Generic[K, V]):
         self._bound = bound
         self._reads: dict[bytes, bytes | None] = {}
         self._writes: dict[bytes, bytes | None] = {}
+        self._read_all_at: int | None = None
 
     def get(self, key: K, default: V | None = None) -> V | None:
         """The value of a key; see ``KeyValueStore.get``."""
@@ -220,17 +236,22 @@ class StoreView(KeyValueStore[K, V], Generic[K, V]):
     def items(self) -> Iterator[tuple[K, V]]:
         """All entries; see ``KeyValueStore.items``."""
         self._attempt.check_open()
-        if self._attempt._scope.bound_stores:  # noqa: SLF001  (one module, one concept)
-            raise StoreError(
-                f"items() of store {self._overlay.store.name} needs a task with max_concurrency=1"
-            )
         overlay = self._overlay
-        for key, value in overlay.items(self._writes):
-            yield overlay.decode_key(key), overlay.decode_value(value)
+        if self._bound:
+            raise StoreError(
+                f"items() of store {overlay.store.name} was asked for in a call for one key; with "
+                "max_concurrency > 1 declare it with shared=True"
+            )
+        if self._read_all_at is None:
+            self._read_all_at = overlay.version
+        entries = overlay.items(self._writes)
+        return ((overlay.decode_key(key), overlay.decode_value(value)) for key, value in entries)
 
     def stale(self) -> bool:
         """Whether an entry read before has changed since."""
         overlay = self._overlay
+        if self._read_all_at not in (None, overlay.version):
+            return True
         return any(overlay.get(key) != raw for key, raw in self._reads.items())
 
     def take_effect(self, scope: TaskScope) -> None:

@@ -122,13 +122,23 @@ class Caller:
             raise no_output(self.scope.spec, one)
         attempt.keep(to, to.result(one, message, key, attempt.number))
 
-    async def hook(self, what: str, hook: Callable[..., Any], *args: Any) -> None:
+    async def hook(
+        self, what: str, hook: Callable[..., Any], *args: Any, spends: str | None = None
+    ) -> None:
         """Call a task object's ``start``, ``on_timer`` or ``on_end`` as an attempt of its own.
+
+        Args:
+            what: names it in an error.
+            hook: the method.
+            args: what it takes besides the context.
+            spends: a timer that is gone once the call has succeeded, unless the call sets it anew.
 
         Raises:
             TaskFailedError: it failed; hooks have no message that a policy could send elsewhere.
         """
         attempt = Attempt(self.scope, None)
+        if spends is not None:
+            attempt.cancel_timer(spends)
         blank: Message[Any, Any] = Message(*_NOWHERE)
         try:
             await self.unfold(hook(*args, attempt), blank, attempt, None)

@@ -40,6 +40,8 @@ class Children:
         await asyncio.wait((child, self._failed), return_when=asyncio.FIRST_COMPLETED)
         if self._failed.done():
             self._failed.result()
+        if child.done() and not child.cancelled():
+            child.result()
 
     @property
     def failure(self) -> BaseException | None:

@@ -77,7 +77,11 @@ class Chooser:
         return None
 
     def _takable(self, buffer: PartitionBuffer) -> bool:
-        return not buffer.empty and buffer.progress.runs < self._max_runs
+        if buffer.empty:
+            return False
+        progress = buffer.progress
+        # Where nothing is in work there is nothing to wait for, whatever a checkpoint has brought.
+        return progress.runs < self._max_runs or not progress.unfinished
 
 
 class EventTimeChooser(Chooser):

@@ -35,10 +35,12 @@ class Draft:
         number: of the commit.
         generation: everything up to it is covered.
         changes: new entries of stores that changed, by store name.
+        final: no commit will follow in this container: nothing may be left for the next.
     """
 
     number: int
     generation: int = 0
+    final: bool = False
     inputs: dict[Partition, InputProgress] = field(default_factory=dict[Partition, InputProgress])
     outputs: dict[str, tuple[Token, ...]] = field(default_factory=dict[str, tuple[Token, ...]])
     stores: dict[str, str] = field(default_factory=dict[str, str])
@@ -63,8 +65,15 @@ class Participant(ABC):
     def cut(self, draft: Draft) -> None:
         """Draw the line: all that is finished now belongs to this commit. Never waits."""
 
+    def settled(self, draft: Draft) -> bool:
+        """Whether all that is before the line has been taken by its outputs."""
+        return True
+
+    async def settle(self, draft: Draft) -> None:
+        """Wait until it has been."""
+
     async def prepare(self, draft: Draft) -> None:
-        """Make what is before the line durable, or staged; add to the draft."""
+        """Stage what is before the line; add to the draft."""
 
     async def commit(self, draft: Draft) -> None:
         """Hear that the checkpoint is durable, and do what had to wait for it."""
@@ -98,8 +107,11 @@ class Committer:
         self._transaction = transaction
         self._number = number
 
-    async def commit(self) -> None:
+    async def commit(self, *, final: bool = False) -> None:
         """Make all that is finished durable. Not to be called twice at once.
+
+        Args:
+            final: no commit will follow in this container.
 
         Cancellation: safe at any point, as a crash is; the task must then be dropped.
 
@@ -109,10 +121,15 @@ class Committer:
             ConnectorError: an output cannot be made durable.
         """
         reached = seam().reached
-        draft = Draft(self._number + 1)
+        draft = Draft(self._number + 1, final=final)
         for participant in self._participants:
             participant.cut(draft)
         reached("commit.cut")
+        # Again and again: what one output rejects goes to another as a dead letter.
+        while not all(participant.settled(draft) for participant in self._participants):
+            for participant in self._participants:
+                await participant.settle(draft)
+        reached("commit.settled")
         for participant in self._participants:
             await participant.prepare(draft)
         reached("commit.prepared")

@@ -54,11 +54,14 @@ class ConcurrentRunner(Runner):
         self._idle: list[_Worker] = []
         self._parked: dict[Hashable, deque[_Item]] = {}
         self._parked_count = 0
+        #: Lanes that wait for room rather than for a worker.
+        self._free: deque[Hashable] = deque()
         self._running = 0
         self._handing_over = False
         #: A timer is due: nothing is taken until the workers are idle and it has been called.
         self._quiet = False
         self._error: BaseException | None = None
+        self._dismissed = False
 
     async def run(self) -> None:
         """Give work to the workers until everything is exhausted or the task is stopped."""
@@ -108,8 +111,9 @@ class ConcurrentRunner(Runner):
     async def _work(self, worker: _Worker, item: _Item) -> None:
         """Finish one item after the other; idle when there is none."""
         try:
-            while True:
+            while not self._dismissed:
                 await self._finish(worker, item)
+                await self.give_way()
                 following = self._following(item)
                 if following is None:
                     self._running -= 1
@@ -147,19 +151,21 @@ class ConcurrentRunner(Runner):
         """What a worker does next: the message behind its own in the lane, else another."""
         lane = item.lane
         if lane is not None:
-            behind = self._parked[lane]
-            if behind and not self.scope.stopping:
-                self._parked_count -= 1
-                return behind.popleft()
-            if not behind:
+            if self._parked[lane]:
+                self._free.appendleft(lane)
+            else:
                 del self._parked[lane]
         return self._take()
 
     def _take(self) -> _Item | None:
         """The next message whose lane is free, parking those whose is not."""
-        scope = self.scope
-        while not scope.stopping and not self._quiet and self._parked_count < PARKED_EACH * self._most:
-            buffer = self.next_buffer()
+        while self._may_start():
+            if self._free:
+                self._parked_count -= 1
+                return self._parked[self._free.popleft()].popleft()
+            if self._parked_count >= PARKED_EACH * self._most:
+                return None
+            buffer = self.chooser.choose()
             if buffer is None:
                 return None
             item = self._pop(buffer)
@@ -175,6 +181,15 @@ class ConcurrentRunner(Runner):
             behind.append(item)
             self._parked_count += 1
         return None
+
+    def _may_start(self) -> bool:
+        """Whether an attempt may start now: asked for each, as each may fill an output."""
+        scope = self.scope
+        if scope.stopping or self._quiet or self._dismissed:
+            return False
+        if scope.crowded:
+            scope.hand_over()
+        return not scope.full
 
     def _pop(self, buffer: PartitionBuffer) -> _Item | None:
         """Take one message off a buffer and number it; None where only a position was left."""
@@ -194,6 +209,7 @@ class ConcurrentRunner(Runner):
 
     async def _dismiss(self) -> None:
         """End the workers, whatever they are doing."""
+        self._dismissed = True
         children = [worker.child for worker in self._workers if worker.child is not None]
         for child in children:
             child.cancel()

@@ -11,13 +11,15 @@ import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 from samza_py.assignment import PlannedTask, planned_tasks
-from samza_py.checkpoint import Role
+from samza_py.checkpoint import Grant, Role
 from samza_py.coordination import Coordinator, Granted, Lost, Revoked
 from samza_py.errors import SamzaError
 from samza_py.resolved import ResolvedJob
+from samza_py.runtime.backoff import retried
 from samza_py.runtime.children import Children
 from samza_py.runtime.loop_watch import LoopWatch
 from samza_py.runtime.opening import opened_services, read_partitions
@@ -47,6 +49,8 @@ class Container:
         self._started_at = 0.0
         self._stop_wanted = False
         self._aborted = False
+        self._started = False
+        self._failure: SamzaError | None = None
         self._main: asyncio.Task[Any] | None = None
         self._done: asyncio.Future[None] | None = None
         self._hard_stop: asyncio.TimerHandle | None = None
@@ -63,6 +67,8 @@ class Container:
             SamzaError: something outside user code failed for good.
             asyncio.CancelledError: it was aborted.
         """
+        if self._stop_wanted:
+            return
         loop = asyncio.get_running_loop()
         self._main = asyncio.current_task()
         self._started_at = loop.time()
@@ -73,33 +79,55 @@ class Container:
             watch.start()
         try:
             await self._run(self._children)
+        except asyncio.CancelledError:
+            if not self._was_stopped_while_opening():
+                raise
         finally:
             if seam().watches_loop:
                 watch.stop()
             if self._hard_stop is not None:
                 self._hard_stop.cancel()
 
+    def _was_stopped_while_opening(self) -> bool:
+        """Whether the cancellation in hand is the one of ``request_stop``, and nobody else's."""
+        if self._started or self._aborted or not self._stop_wanted or self._main is None:
+            return False
+        return self._main.uncancel() == 0
+
     async def _run(self, children: Children) -> None:
         options = self._resolved.options
         threads = ThreadPoolExecutor(options.max_threads, "samza-py handler")
         async with AsyncExitStack() as stack:
             stack.callback(threads.shutdown, wait=False, cancel_futures=True)
-            services = await opened_services(
-                self._resolved, stack, children, threads, self.request_stop
-            )
-            partitions = await read_partitions(self._resolved, services.admins)
-            tasks = planned_tasks(self._resolved.job.tasks, partitions)
-            self._planned = {task.name: task for task in tasks}
-            coordinator = self._resolved.coordination.coordinator(
-                self._resolved.job.name, [task.name for task in tasks]
-            )
-            await stack.enter_async_context(coordinator)
-            stack.push_async_callback(children.end)
-            seam().reached("start.opened")
-            children.start(self._follow(coordinator, services, children), "coordinator")
-            assert self._done is not None  # noqa: S101  (set by run)
-            await children.wait(self._done)
-            seam().reached("stop.closing")
+            try:
+                services = await opened_services(
+                    self._resolved, stack, children, threads, self.request_stop
+                )
+                coordinator = await self._joined(services, stack)
+                seam().reached("start.opened")
+                self._started = True
+                children.start(self._follow(coordinator, services, children), "coordinator")
+                if self._resolved.coordination.several:
+                    children.start(self._look_for_the_end(services), "end of all")
+                assert self._done is not None  # noqa: S101  (set by run)
+                await children.wait(self._done)
+                seam().reached("stop.closing")
+            finally:
+                # Before what they use is closed, and also where the opening has failed half-way.
+                await children.end()
+        if self._failure is not None:
+            raise self._failure
+
+    async def _joined(self, services: Services, stack: AsyncExitStack) -> Coordinator:
+        """Plan the tasks, and open the line to whatever says which of them are ours."""
+        partitions = await read_partitions(self._resolved, services.admins)
+        tasks = planned_tasks(self._resolved.job.tasks, partitions)
+        self._planned = {task.name: task for task in tasks}
+        coordinator = self._resolved.coordination.coordinator(
+            self._resolved.job.name, list(self._planned)
+        )
+        await stack.enter_async_context(coordinator)
+        return coordinator
 
     # What the coordinator says -------------------------------------------------------------------
 
@@ -110,7 +138,7 @@ class Container:
                 case Granted(grants):
                     for grant in grants:
                         if grant.role is Role.ACTIVE and not self._stop_wanted:
-                            self._start(self._supervisor(grant, services, coordinator), children)
+                            self._grant(grant, services, coordinator, children)
                     self._look_whether_done()
                 case Revoked(tasks, deadline):
                     for task in tasks:
@@ -120,36 +148,61 @@ class Container:
                         if task in self._supervisors:
                             self._supervisors[task].drop()
 
-    def _supervisor(self, grant: Any, services: Services, coordinator: Coordinator) -> Supervisor | None:
-        if grant.task in self._supervisors:
-            return None
+    def _grant(
+        self, grant: Grant, services: Services, coordinator: Coordinator, children: Children
+    ) -> None:
+        """Start a task, or let it run on under a renewed grant."""
+        known = self._supervisors.get(grant.task)
+        if known is not None and not known.leaving:
+            known.hold(grant)
+            return
         supervisor = Supervisor(self._planned[grant.task], grant, services, coordinator)
         self._supervisors[grant.task] = supervisor
-        return supervisor
+        before = None if known is None else known.child
+        child = children.start(self._supervise(supervisor, before), f"task {grant.task}")
+        supervisor.child = child
+        # Not a `finally`: a child that is cancelled before its first step never comes to one.
+        child.add_done_callback(lambda _: self._has_left(supervisor))
 
-    def _start(self, supervisor: Supervisor | None, children: Children) -> None:
-        if supervisor is not None:
-            supervisor.child = children.start(self._supervise(supervisor), f"task {supervisor.name}")
+    async def _supervise(
+        self, supervisor: Supervisor, before: asyncio.Task[None] | None
+    ) -> None:
+        """Run one task; where it fails, the others end in good order before the job does.
 
-    async def _supervise(self, supervisor: Supervisor) -> None:
+        Args:
+            supervisor: of the task.
+            before: what runs the task still, under a grant that was taken back.
+        """
+        if before is not None:
+            await asyncio.wait((before,))
         try:
             await supervisor.run()
-        except SamzaError:
-            if not self._stop_wanted:
-                await self._stop_others(supervisor)
-            raise
-        finally:
-            self._left.append(supervisor.statistics())
-            if not supervisor.ended or self._resolved.coordination.several:
-                self._supervisors.pop(supervisor.name, None)
-            self._look_whether_done()
+        except SamzaError as error:
+            if self._failure is None:
+                self._failure = error
+            else:
+                logger.error("task %s failed, too: %s", supervisor.name, error)
+            self.request_stop()
 
-    async def _stop_others(self, failed: Supervisor) -> None:
-        """A task failed for good: let the others end in good order before the job does."""
-        self.request_stop()
-        others = [s.child for s in self._supervisors.values() if s is not failed and s.child is not None]
-        if others:
-            await asyncio.wait(others)
+    def _has_left(self, supervisor: Supervisor) -> None:
+        self._left.append(supervisor.statistics())
+        if not supervisor.ended or self._resolved.coordination.several:
+            if self._supervisors.get(supervisor.name) is supervisor:
+                del self._supervisors[supervisor.name]
+        self._look_whether_done()
+
+    async def _look_for_the_end(self, services: Services) -> None:
+        """With several containers nobody sees all tasks end: ask the checkpoints now and then."""
+        while True:
+            await asyncio.sleep(ALL_ENDED_LOOK_S)
+            if self._supervisors or self._done is None or self._done.done():
+                continue
+            names = tuple(self._planned)
+            what = "looking whether all tasks have ended"
+            found = await retried(what, partial(services.store.read, names))
+            over = {task for task, kept in found.items() if kept.control.get("ended")}
+            if over.issuperset(names) and not self._supervisors and not self._done.done():
+                self._done.set_result(None)
 
     def _revoke(self, task: str, deadline: float, coordinator: Coordinator, children: Children) -> None:
         supervisor = self._supervisors.get(task)
@@ -166,7 +219,7 @@ class Container:
             if not supervisor.child.done():
                 supervisor.drop()
                 await asyncio.wait((supervisor.child,))
-        await coordinator.release((task,))
+        await retried(f"releasing task {task}", partial(coordinator.release, (task,)))
 
     # Ending ----------------------------------------------------------------------------------------
 
@@ -183,7 +236,7 @@ class Container:
         options = self._resolved.options
         self._hard_stop = loop.call_later(options.shutdown_timeout_s, self._cut_short)
         self._look_whether_done()
-        if not self._planned and self._main is not None:
+        if not self._started and self._main is not None:
             self._main.cancel()  # nothing has started yet, so there is nothing to finish
 
     def _cut_short(self) -> None:

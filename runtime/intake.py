@@ -150,8 +150,11 @@ class Intake:
                     return {}
                 raise
         finally:
-            poll.cancel()
             wake.cancel()
+            if not poll.done():
+                # The consumer is closed after this: the poll must have left it by then.
+                poll.cancel()
+                await asyncio.wait((poll,))
 
     def _hand_out(self, fetched: Mapping[TaskPartition, Fetched]) -> None:
         for key, found in fetched.items():

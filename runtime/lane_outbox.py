@@ -103,6 +103,8 @@ class LaneOutbox(Outbox):
 
     async def _send(self) -> None:
         items = self._compose()
+        if not items:
+            return
         serial = self._host.serial
         try:
             outcome = await self._write([item.message for item in items])
@@ -121,7 +123,11 @@ class LaneOutbox(Outbox):
         items: list[_Item] = []
         size = limits.bytes
         while self._ready and len(items) < limits.messages:
-            size -= self._ready[0].size
+            item = self._ready[0]
+            if item.port.closed:
+                self._leave(self._ready.popleft())
+                continue
+            size -= item.size
             if size < 0 and items:
                 break
             items.append(self._ready.popleft())
@@ -136,6 +142,9 @@ class LaneOutbox(Outbox):
                 self._settle_one(item, failures.get(index))
 
     def _settle_one(self, item: _Item, failure: Failure | None) -> None:
+        if item.port.closed:
+            self._leave(item)
+            return
         if failure is not None and not isinstance(failure, Rejected):
             item.failures += 1
             wait = min(10.0, 0.05 * 2.0 ** min(item.failures, 12)) * (0.5 + seam().random.random())
@@ -145,6 +154,10 @@ class LaneOutbox(Outbox):
         if failure is not None:
             item.port.on_rejection(item.message, failure.error, item.generation)
         item.port.settled(item.generation, 1, item.size)
+        self._leave(item)
+
+    def _leave(self, item: _Item) -> None:
+        """Nothing of this message is left to do: the next one of its lane may go."""
         behind = self._behind[item.lane]
         if behind:
             self._ready.append(behind.popleft())

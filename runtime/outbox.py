@@ -190,6 +190,8 @@ class OrderedOutbox(Outbox):
     async def _send(self) -> None:
         parcels = self._compose()
         messages = [message for parcel in parcels for message in parcel.messages]
+        if not messages:
+            return
         serial = self._host.serial
         try:
             outcome = await self._write(messages)
@@ -211,6 +213,9 @@ class OrderedOutbox(Outbox):
         queue = self._queue
         while queue and messages > 0 and size > 0:
             parcel = queue[0]
+            if parcel.port.closed:
+                self._discard(queue.popleft())
+                continue
             if len(parcel.messages) > messages or parcel.bytes > size:
                 count, counted = _fitting(parcel, messages, size)
                 if count == 0 and parcels:
@@ -229,6 +234,11 @@ class OrderedOutbox(Outbox):
         self._queued -= limits.messages - messages
         self._queued_bytes -= limits.bytes - size
         return parcels
+
+    def _discard(self, parcel: Parcel) -> None:
+        """Forget what a task has left behind."""
+        self._queued -= len(parcel.messages)
+        self._queued_bytes -= parcel.bytes
 
     def _put_back(self, parcels: Sequence[Parcel]) -> None:
         self._queue.extendleft(reversed(parcels))
@@ -276,6 +286,8 @@ def _again(parcel: Parcel, failures: Failures, start: int) -> Parcel | None:
     """Settle what of a parcel is durable or rejected; give the rest, to be sent again."""
     again: list[Outgoing] = []
     rejected: list[tuple[Outgoing, ConnectorError]] = []
+    if parcel.port.closed:
+        return None
     for index, message in enumerate(parcel.messages, start):
         failure = failures.get(index)
         if isinstance(failure, Rejected):

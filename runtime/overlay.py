@@ -67,6 +67,8 @@ class Overlay(Generic[K, V]):
         self.store = store
         self.engine = engine
         self.size = 0
+        #: Counts the attempts whose writes were taken over.
+        self.version = 0
         self._current: dict[bytes, bytes | None] = {}
         self._cut: dict[bytes, bytes | None] = {}
         self._encode_key: Callable[[Any], bytes] = store.key_serde.encoder()
@@ -100,6 +102,7 @@ class Overlay(Generic[K, V]):
     def apply(self, writes: Mapping[bytes, bytes | None]) -> None:
         """Take over the writes of an attempt that succeeded."""
         self._current.update(writes)
+        self.version += 1
         self.size += sum(len(k) + len(v or b"") + 64 for k, v in writes.items())
 
     def items(self, writes: Mapping[bytes, bytes | None]) -> Iterator[tuple[bytes, bytes]]:

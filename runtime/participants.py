@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from samza_py.checkpoint import Checkpoint, CheckpointStore, Claim, InputProgress, Token
@@ -19,6 +20,7 @@ from samza_py.runtime.port import Port
 from samza_py.runtime.runner import Runner
 from samza_py.runtime.scope import TaskScope
 from samza_py.seam import seam
+from samza_py.store import StoreEngine
 
 logger = logging.getLogger(__name__)
 
@@ -144,12 +146,18 @@ class Stores(Participant):
             engine = overlay.engine
             if engine.marker() == marker:
                 continue
-            engine.wipe()
-            seam().reached("restore.wiped")
-            async for changes in self._store.restore(claim, name, marker):
-                engine.apply(changes, "")
-                seam().reached("restore.batch")
-            engine.apply((), marker)
+            await retried(
+                f"restoring store {name} of {claim.task}",
+                partial(self._restore, claim, name, marker, engine),
+            )
+
+    async def _restore(self, claim: Claim, name: str, marker: str, engine: StoreEngine) -> None:
+        engine.wipe()
+        seam().reached("restore.wiped")
+        async for changes in self._store.restore(claim, name, marker):
+            engine.apply(changes, "")
+            seam().reached("restore.batch")
+        engine.apply((), marker)
 
 
 class Outputs(Participant):
@@ -181,11 +189,17 @@ class Outputs(Participant):
             for port in self._ports.values():
                 port.hold(draft.generation)
 
-    async def prepare(self, draft: Draft) -> None:
-        """Wait until everything before the mark is durable, or stage it."""
+    def settled(self, draft: Draft) -> bool:
+        """Whether everything before the mark is durable, or ready to be staged."""
+        return all(port.settled_up_to(draft.generation) for port in self._ports.values())
+
+    async def settle(self, draft: Draft) -> None:
+        """Wait until it is."""
         for port in self._ports.values():
             await port.wait_settled(draft.generation)
-        seam().reached("commit.settled")
+
+    async def prepare(self, draft: Draft) -> None:
+        """Stage it, where the producer does so."""
         if self._producer is None:
             return
         staged = await self._producer.stage()
@@ -198,19 +212,21 @@ class Outputs(Participant):
         """Finish what was staged, and let go of what was held back."""
         if self._producer is not None:
             for name, tokens in list(self._unfinished.items()):
-                await self._finish(self._producer, name, tokens)
+                await self._finish(self._producer, name, tokens, draft.final)
         if self._exclusive:
             for port in self._ports.values():
                 port.let_go()
 
-    async def _finish(self, producer: TwoPhaseProducer, name: str, tokens: list[Token]) -> None:
-        """Finish tokens in order; what does not work now stays for the next commit."""
+    async def _finish(
+        self, producer: TwoPhaseProducer, name: str, tokens: list[Token], final: bool
+    ) -> None:
+        """Finish tokens in order; what does not work now stays for the next commit, if any."""
         backoff = Backoff(f"finishing staged output of {name}")
         while tokens:
             try:
                 await producer.finish(tokens[0])
             except UnavailableError as error:
-                if len(tokens) < MOST_TOKENS:
+                if len(tokens) < MOST_TOKENS and not final:
                     logger.warning("%s stays staged until the next commit: %s", name, error)
                     return
                 await backoff.wait(error)

@@ -74,6 +74,8 @@ class Port:
         self.unsettled_messages = 0
         self.unsettled_bytes = 0
         self.on_rejection = on_rejection
+        #: The task is gone or failing: what it left behind is not sent and never committed.
+        self.closed = False
         self._outbox = outbox
         self._max_messages = max_messages
         self._max_bytes = max_bytes
@@ -141,7 +143,7 @@ class Port:
         Waits as long as the output is away: the commit has nothing better to do, and the task
         stops by itself when its room is used up. Called by the task's commit alone.
         """
-        if self._settled_up_to(generation):
+        if self.settled_up_to(generation):
             return
         self._outbox.hurry()
         future = asyncio.get_running_loop().create_future()
@@ -151,11 +153,16 @@ class Port:
         finally:
             self._waiting = None
 
-    def _settled_up_to(self, generation: int) -> bool:
-        return not any(other <= generation for other in self._counts)
+    def settled_up_to(self, generation: int) -> bool:
+        """Whether nothing of this generation or an older one is unsettled."""
+        return not self.closed and not any(other <= generation for other in self._counts)
+
+    def close(self) -> None:
+        """Send nothing more of this task, and let no commit think that it was sent."""
+        self.closed = True
 
     def _look_at_waiting(self) -> None:
         if self._waiting is not None:
             generation, future = self._waiting
-            if not future.done() and self._settled_up_to(generation):
+            if not future.done() and self.settled_up_to(generation):
                 future.set_result(None)

@@ -45,13 +45,25 @@ class Progress:
         start: what the checkpoint says, or the resolved start.
     """
 
-    __slots__ = ("_after", "_base", "_by_first", "_by_last", "_inherited", "_next", "last", "lineage")
+    __slots__ = (
+        "_after",
+        "_base",
+        "_by_first",
+        "_by_last",
+        "_inherited",
+        "_next",
+        "_read_past",
+        "last",
+        "lineage",
+    )
 
     def __init__(self, start: InputProgress) -> None:
         self._after = start.after
         self.lineage = start.lineage
         #: Runs of an earlier checkpoint whose messages have not all come by again yet.
         self._inherited: deque[Run] = deque(start.done)
+        #: Those whose messages have come by, while the runner has not come to their place yet.
+        self._read_past: deque[Run] = deque()
         #: The newest finished message, where messages finish in order.
         self.last: Received | None = None
         self._next = 0
@@ -65,6 +77,7 @@ class Progress:
         """Everything up to a position is finished, where messages finish in order."""
         self._after = position
         self.last = None
+        self._passed_run(position)
 
     # In any order --------------------------------------------------------------------------
 
@@ -84,8 +97,19 @@ class Progress:
 
     def mark(self, position: Position) -> None:
         """Reading has come to a position that has no message of its own."""
-        seq = self.begin()
-        self._finish(_Done(seq, None, position))
+        done = _Done(self.begin(), None, position)
+        run = self._passed_run(position)
+        if run is not None:
+            done.first_offset, done.last_offset = run
+        self._finish(done)
+
+    def _passed_run(self, position: Position) -> Run | None:
+        """The run of an earlier checkpoint that ends at this position, if one does."""
+        if self._read_past and self._read_past[0].last == position:
+            return self._read_past.popleft()
+        if position is END:
+            self._read_past.clear()
+        return None
 
     def _finish(self, done: _Done) -> None:
         before = self._by_last.pop(done.first - 1, None)
@@ -112,7 +136,7 @@ class Progress:
     @property
     def runs(self) -> int:
         """How many stretches are finished beyond the oldest unfinished message."""
-        return len(self._by_first) + len(self._inherited)
+        return len(self._by_first) + len(self._read_past) + len(self._inherited)
 
     # Both ----------------------------------------------------------------------------------
 
@@ -129,7 +153,7 @@ class Progress:
             if done.first_offset is not None and done.last_offset is not None
         ]
         after = self.after
-        inherited = () if after is END else self._inherited
+        inherited = () if after is END else (*self._read_past, *self._inherited)
         return InputProgress(after, self.lineage, (*runs, *inherited))
 
     @property
@@ -147,32 +171,33 @@ class Progress:
 
         Returns:
             The rest, cut into stretches, each with the position that is reached behind it. A run
-            is left behind as a whole, once its last message has come by: until then it stays in
-            every snapshot.
+            is left behind as a whole, by an empty stretch at its end: until the runner has come
+            to that one, the run stays in every snapshot.
         """
         inherited = self._inherited
         stretches: list[tuple[list[Received], Position]] = []
         open_: list[Received] = []
+
+        def leave_run() -> None:
+            nonlocal open_
+            if open_:
+                stretches.append((open_, open_[-1].offset))
+                open_ = []
+            run = inherited.popleft()
+            self._read_past.append(run)
+            stretches.append(([], run.last))
+
         for message in messages:
             while inherited and compare(message.offset, inherited[0].last) > 0:
-                inherited.popleft()
+                leave_run()
             if not inherited or compare(message.offset, inherited[0].first) < 0:
                 open_.append(message)
             elif compare(message.offset, inherited[0].last) == 0:
-                inherited.popleft()
-                if open_:
-                    stretches.append((open_, open_[-1].offset))
-                    open_ = []
-                stretches.append(([], message.offset))
-        if position is END:
-            inherited.clear()
-        while inherited and position is not END and compare(position, inherited[0].last) >= 0:
-            inherited.popleft()
-        inside = bool(inherited) and bool(messages) and _inside(messages[-1].offset, inherited[0], compare)
+                leave_run()
+        while inherited and (position is END or compare(position, inherited[0].last) >= 0):
+            leave_run()
+        # A position inside a run says nothing of its own: the run's end will.
+        inside = bool(inherited) and position is not END and compare(position, inherited[0].first) >= 0
         if open_ or not inside:
             stretches.append((open_, open_[-1].offset if inside else position))
         return stretches
-
-
-def _inside(offset: Offset, run: Run, compare: Callable[[Offset, Offset], int]) -> bool:
-    return compare(offset, run.first) >= 0 and compare(offset, run.last) <= 0

@@ -76,6 +76,8 @@ class Runner(ABC):
         self.scope.hand_over()
         self.scope.generation += 1
         self.scope.dirty = False
+        if self.scope.overlays:
+            self.scope.wakeup.wake()  # the state has room again
 
     def next_buffer(self) -> PartitionBuffer | None:
         """The buffer to take from now; None when there is nothing to take or no room to send."""
@@ -132,12 +134,7 @@ class Runner(ABC):
 
     async def _fire(self, name: str) -> None:
         assert self._task is not None  # noqa: S101  (for the type checker: the caller has looked)
-        at_ms = self.scope.timers.pop(name)
-        try:
-            await self.caller.hook(f"timer {name!r}", self._task.on_timer, name)
-        except BaseException:
-            self.scope.timers.setdefault(name, at_ms)
-            raise
+        await self.caller.hook(f"timer {name!r}", self._task.on_timer, name, spends=name)
 
     def close(self) -> None:
         """Cancel the timers that would wake this runner."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -51,7 +52,9 @@ class TaskScope:
         self.overlays = overlays
         self.counters = counters
         self.max_attempt_bytes = max_attempt_bytes
-        self.request_stop = on_stop
+        self._on_stop = on_stop
+        self._loop = asyncio.get_running_loop()
+        self._loop_thread = threading.get_ident()
         self.timers: dict[str, int] = {}
         #: The hook for the end of the inputs has been called.
         self.ended = False
@@ -68,7 +71,7 @@ class TaskScope:
         #: Messages whose dead letter or rejection was decided by an output before a rollback.
         self.condemned: dict[tuple[Any, str], Exception] = {}
         #: Stores are asked only for the message's own key.
-        self.bound_stores = spec.max_concurrency > 1
+        self.bound_stores = spec.max_concurrency > 1 and spec.kind != "batch"
         self._max_uncommitted = max_uncommitted_bytes
 
     def sender(self, output: Output[Any, Any]) -> Sender:
@@ -94,8 +97,11 @@ class TaskScope:
 
     @property
     def full(self) -> bool:
-        """Whether some output has no room, so that no attempt may start."""
-        return any(sender.port.full for sender in self.senders.values())
+        """Whether some output or the uncommitted state has no room: no attempt may start."""
+        if any(sender.port.full for sender in self.senders.values()):
+            return True
+        most = self._max_uncommitted
+        return any(overlay.size > most for overlay in self.overlays.values())
 
     def hand_over(self) -> None:
         """Give everything finished to the outboxes, under the current generation."""
@@ -107,6 +113,13 @@ class TaskScope:
         """A finished attempt has written state: commit early when much has come together."""
         if overlay.size > self._max_uncommitted:
             self.commit_wanted.wake()
+
+    def ask_to_stop(self) -> None:
+        """Ask the container to stop, also from a thread of a ``blocking=True`` handler."""
+        if threading.get_ident() == self._loop_thread:
+            self._on_stop()
+        else:
+            self._loop.call_soon_threadsafe(self._on_stop)
 
     def stop(self) -> None:
         """Take nothing more; what waits in a backoff is left unread."""

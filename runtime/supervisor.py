@@ -8,9 +8,9 @@ import logging
 from samza_py.assignment import PlannedTask
 from samza_py.checkpoint import Grant
 from samza_py.coordination import Coordinator
-from samza_py.errors import FencedError
+from samza_py.errors import FencedError, UnavailableError
 from samza_py.message import Partition
-from samza_py.runtime.backoff import Backoff
+from samza_py.runtime.backoff import Backoff, retried
 from samza_py.runtime.sending import TaskAbortedError
 from samza_py.runtime.services import Services
 from samza_py.runtime.statistics import TaskCounters, TaskStatistics
@@ -46,6 +46,25 @@ class Supervisor:
         self._instance: TaskInstance | None = None
         self._running = False
         self._stopping = False
+        self._expiry: asyncio.TimerHandle | None = None
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it has been told to end."""
+        return self._stopping
+
+    def hold(self, grant: Grant) -> None:
+        """Take the coordinator's word, new or renewed: without another one it ends in time."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+        if grant.valid_until is not None:
+            loop = asyncio.get_running_loop()
+            self._expiry = loop.call_at(grant.valid_until, self._expired)
+
+    def _expired(self) -> None:
+        logger.warning("task %s is dropped: its grant was not renewed in time", self.name)
+        self.drop()
 
     async def run(self) -> None:
         """Run the task until its inputs end, it is stopped, or it is somebody else's.
@@ -53,23 +72,38 @@ class Supervisor:
         Raises:
             SamzaError: it failed for good.
         """
+        self.hold(self._grant)
+        try:
+            await self._run()
+        finally:
+            if self._expiry is not None:
+                self._expiry.cancel()
+
+    async def _run(self) -> None:
         backoff = Backoff(f"task {self.name}")
         while not self._stopping:
-            commits = self._counters.commits
+            before = (self._counters.commits, len(self._condemned))
             try:
                 await self._run_once()
             except TaskAbortedError as error:
-                backoff.failures = 0 if self._counters.commits > commits else backoff.failures
-                if backoff.failures >= MOST_ABORTS:
+                if (self._counters.commits, len(self._condemned)) != before:
+                    backoff.failures = 0  # it has come on since the last time
+                away = isinstance(error.__cause__, UnavailableError)
+                if backoff.failures >= MOST_ABORTS and not away:
                     raise
                 await backoff.wait(error)
             except FencedError as error:
-                if not await self._coordinator.owns(self.name):
+                if not await self._is_ours():
                     logger.warning("task %s is somebody else's now: %s", self.name, error)
                     return
                 await backoff.wait(error)
             else:
                 return
+
+    async def _is_ours(self) -> bool:
+        """Ask the coordinator, until it answers."""
+        what = f"asking who owns task {self.name}"
+        return await retried(what, lambda: self._coordinator.owns(self.name))
 
     async def _run_once(self) -> None:
         instance = TaskInstance(

@@ -81,6 +81,8 @@ class TaskInstance:
         self._buffers: list[PartitionBuffer] = []
         self._ending = False
         self._stopped = False
+        #: Something that was finished is lost unless it is read again: nothing may be committed.
+        self._spoilt = False
         self._stalled: str | None = None
         self._commit_lock = asyncio.Lock()
         self._running: asyncio.Task[None] | None = None
@@ -108,7 +110,7 @@ class TaskInstance:
             self._children,
             self._on_room,
             self._on_rejection,
-            self._children.fail,
+            self._spoil,
         )
         self._sending = await opener.open()
         overlays = {s.name: Overlay(s, MemoryEngine()) for s in spec.stores}
@@ -127,9 +129,7 @@ class TaskInstance:
         self.scope.condemned = self._condemned
         self._stalls = StallWatch(self.scope, options.stall_after_s)
         policies = {str(i): spec.policy(i, services.resolved.job.on_error) for i in spec.inputs}
-        self._failures = Failures(
-            self.scope, policies, self._children.fail, self._sending.max_bytes
-        )
+        self._failures = Failures(self.scope, policies, self._spoil, self._sending.max_bytes)
         self._make_runner()
         kept = {} if checkpoint is None else self._kept(checkpoint.inputs)
         participants: list[Participant] = [
@@ -200,10 +200,7 @@ class TaskInstance:
             FencedError, TaskAbortedError, CheckpointError, ConnectorError: nothing more was
                 committed.
         """
-        if self._task is not None:
-            await self._caller.hook("its start", self._task.start)
-        await self._assign()
-        self._running = self._children.start(self.runner.run(), f"runner {self.name}")
+        self._running = self._children.start(self._work(), f"runner {self.name}")
         commits = self._children.start(self._commit_now_and_then(), f"commit {self.name}")
         self._children.start(self._look_now_and_then(), f"watch {self.name}")
         try:
@@ -215,16 +212,31 @@ class TaskInstance:
             stalled = StalledError(f"task {self.name} did not stop in time: {self._doing()}")
             await self._commit_finished(stalled)
             raise stalled
-        ended = not self._stopped and self.runner.exhausted
-        if ended and self._task is not None and not self.scope.ended:
-            await self._caller.hook("the end of its inputs", self._task.on_end)
-            self.scope.ended = True
         self._ending = True
         self.scope.commit_wanted.wake()
         await self._children.wait(commits)
-        await self.commit()
+        last = self._children.start(self.commit(final=True), f"last commit {self.name}")
+        await self._children.wait(last)
         seam().reached("stop.committed")
-        return ended
+        return not self._stopped and self.scope.ended
+
+    async def _work(self) -> None:
+        """Everything between the opening and the last commit."""
+        if self._task is not None:
+            await self._caller.hook("its start", self._task.start)
+        assigning = self._children.start(self._assign(), f"assigning {self.name}")
+        await asyncio.wait((assigning, self.scope.stopped()), return_when=asyncio.FIRST_COMPLETED)
+        if not assigning.done():
+            assigning.cancel()  # its system is away, and nothing has been read
+            return
+        assigning.result()
+        await self.runner.run()
+        if self._stopped or self.scope.ended or not self.runner.exhausted:
+            return
+        if self._task is not None:
+            await self._caller.hook("the end of its inputs", self._task.on_end)
+        self.scope.ended = True
+        self.scope.dirty = True
 
     async def _assign(self) -> None:
         """Start reading; what has parents that are not passed yet waits for them in a child."""
@@ -291,12 +303,22 @@ class TaskInstance:
             if not self._ending:
                 await self.commit()
 
-    async def commit(self, *, force: bool = False) -> None:
-        """Commit what is finished; nothing happens when nothing is, unless forced."""
+    async def commit(self, *, force: bool = False, final: bool = False) -> None:
+        """Commit what is finished; nothing happens when nothing is, unless forced.
+
+        Raises:
+            TaskAbortedError: a system did not take its part; the task goes back.
+            FencedError, CheckpointError: as ``Committer.commit``.
+        """
         async with self._commit_lock:
             if not (self.scope.dirty or force):
                 return
-            await self._committer.commit()
+            try:
+                await self._committer.commit(final=final)
+            except ConnectorError as error:
+                raise TaskAbortedError(
+                    f"task {self.name} goes back to its checkpoint: {error}"
+                ) from error
             self._counters.commits += 1
             self._services.committed()
 
@@ -306,6 +328,8 @@ class TaskInstance:
         A failure here is said and dropped: the error that brought us here is the one to raise.
         """
         self._ending = True
+        if self._spoilt:
+            return
         close_s = self._services.resolved.options.close_timeout_s
         try:
             async with asyncio.timeout(close_s):
@@ -335,9 +359,13 @@ class TaskInstance:
 
     async def close(self) -> None:
         """Let go of everything. Writes nothing."""
+        self._close_ports()
         await self._children.end()
-        for intake in self._services.intakes.values():
-            await intake.revoke([buffer.key for buffer in self._buffers])
+        for system, intake in self._services.intakes.items():
+            try:
+                await intake.revoke([buffer.key for buffer in self._buffers])
+            except SamzaError as error:
+                logger.warning("task %s could not be revoked at %s: %s", self.name, system, error)
         if hasattr(self, "runner"):
             self.runner.close()
         if self._task is not None:
@@ -349,8 +377,11 @@ class TaskInstance:
             await self._sending.close()
 
     async def release(self) -> None:
-        """Let a successor start at once."""
-        await self._services.store.release(self._claim)
+        """Let a successor start at once; where that fails it only has to wait a little."""
+        try:
+            await self._services.store.release(self._claim)
+        except SamzaError as error:
+            logger.warning("task %s could not be released: %s", self.name, error)
 
     # What others tell it -----------------------------------------------------------------------
 
@@ -368,7 +399,17 @@ class TaskInstance:
         # What stands in a transaction cannot be taken out of it: all of it is done again, and
         # this message goes straight to its last resort.
         self._condemned[(message.source.partition, message.source.offset)] = error
-        self._children.fail(TaskAbortedError(f"an output rejected {message.source.where}: {error}"))
+        self._spoil(TaskAbortedError(f"an output rejected {message.source.where}: {error}"))
+
+    def _spoil(self, error: BaseException) -> None:
+        """Something that counts as finished is lost, unless the next start reads it again."""
+        self._spoilt = True
+        self._close_ports()
+        self._children.fail(error)
+
+    def _close_ports(self) -> None:
+        for port in () if self._sending is None else self._sending.ports:
+            port.close()
 
     # What people see ---------------------------------------------------------------------------
 
