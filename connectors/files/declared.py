@@ -7,10 +7,12 @@ from typing import Any, Final, TypedDict, TypeVar, Unpack
 
 from samza_py.admin import Oldest, StartAt
 from samza_py.connectors.files.compression import COMPRESSIONS, Compression
+from samza_py.connectors.files.letters import letter_line
 from samza_py.connectors.files.paths import checked_path
 from samza_py.connectors.files.records import FileFormat
 from samza_py.errors import ConfigError
-from samza_py.serde import Serde
+from samza_py.message import Outgoing
+from samza_py.serde import Raw, Serde
 from samza_py.system import Input, Output, System
 from samza_py.values import Size, size_in_bytes
 
@@ -110,7 +112,24 @@ class FileOutput(Output[object, V_contra]):
     """A folder of part files. Made by ``Files.jsonl_output``.
 
     A part appears whole, under its final name, once the checkpoint that covers it is written.
+
+    Attributes:
+        line: makes a line of a message; None where its value is one already.
     """
 
     def __init__(self, system: System, name: str, value: Serde[V_contra], path: str) -> None:
         super().__init__(system, name, NoKey(), value, checked_path(path, f"{name}.path"))
+        self.line: Callable[[Outgoing], bytes] | None = None
+
+
+class DeadLetterOutput(FileOutput[bytes]):
+    """A folder of part files that keep where a dead letter came from and what went wrong.
+
+    Made by ``Files.dead_letters``.
+    """
+
+    def __init__(self, system: System, name: str, path: str) -> None:
+        super().__init__(system, name, Raw(), path)
+        # The key is written too.
+        self.key_serde = Raw()
+        self.line = letter_line

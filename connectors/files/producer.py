@@ -133,7 +133,12 @@ class JsonlProducer(TwoPhaseProducer):
         failures: dict[int, Failure] = {}
         full: list[_Part] = []
         for stream, indices in _by_stream(batch).items():
-            lines = _lines(batch, indices, failures)
+            line = self._outputs[stream].line
+            if line is None:
+                values = [batch[index].value for index in indices]
+            else:
+                values = [line(batch[index]) for index in indices]
+            lines = _lines(stream, values, indices, failures)
             if lines:
                 part = self._part(stream)
                 part.add(lines)
@@ -256,10 +261,9 @@ def _by_stream(batch: Sequence[Outgoing]) -> Mapping[str, Sequence[int]]:
 
 
 def _lines(
-    batch: Sequence[Outgoing], indices: Sequence[int], failures: dict[int, Failure]
+    stream: str, values: Sequence[Any], indices: Sequence[int], failures: dict[int, Failure]
 ) -> bytes:
     """The values as lines; what cannot be one is put among the failures."""
-    values = [batch[index].value for index in indices]
     try:
         lines: bytes = b"\n".join(values) + b"\n"
     except TypeError:
@@ -272,6 +276,6 @@ def _lines(
             good.append(value + b"\n")
         else:
             kind = "holds a line feed" if isinstance(value, bytes) else f"is {type(value).__name__}"
-            why = f"a line of {batch[index].stream} must be bytes without a line feed; it {kind}"
+            why = f"a line of {stream} must be bytes without a line feed; it {kind}"
             failures[index] = Rejected(RejectedError(why))
     return b"".join(good)

@@ -10,7 +10,12 @@ from samza_py.admin import Admin
 from samza_py.checkpoint import Claim
 from samza_py.connectors.files.admin import FileAdmin
 from samza_py.connectors.files.consumer import FileConsumer
-from samza_py.connectors.files.declared import FileInput, FileOutput, ReadSettings
+from samza_py.connectors.files.declared import (
+    DeadLetterOutput,
+    FileInput,
+    FileOutput,
+    ReadSettings,
+)
 from samza_py.connectors.files.lines import Jsonl, TextLines
 from samza_py.connectors.files.producer import JsonlProducer
 from samza_py.connectors.files.rows import Csv
@@ -148,6 +153,23 @@ class Files(System):
             ConfigError: a value is wrong.
         """
         return FileOutput(self, name, serde_for(value), path)
+
+    def dead_letters(self, name: str, path: str) -> DeadLetterOutput:
+        """A folder for ``DeadLetter(...)``: a JSON line each, with what came and what went wrong.
+
+            {"task": "price/0", "source": "files.orders[0]", "offset": ..., "attempts": "1",
+             "error_type": "ValueError", "error": ..., "key": null, "value": ...}
+
+        The value is the source's bytes as text, or ``{"base64": ...}`` where they are not UTF-8.
+
+        Args:
+            name: the stream's name in the job.
+            path: the folder, made where it is missing.
+
+        Raises:
+            ConfigError: a value is wrong.
+        """
+        return DeadLetterOutput(self, name, path)
 
     def admin(self, streams: Mapping[str, AnyStream]) -> Admin:
         """Lists files and compares offsets."""
