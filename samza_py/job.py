@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Generic, Protocol, TypeAlias, TypedDict, TypeVar, Unpack, cast, overload
@@ -40,7 +41,9 @@ S = TypeVar("S", bound="StreamTask[Any, Any, Any]")
 Result: TypeAlias = O | Record[Any, O] | None
 """What a call may give: a value, a value with its key and headers, or nothing to send."""
 
-Results: TypeAlias = Result[O] | Awaitable[Result[O]] | Iterator[Result[O]] | AsyncIterator[Result[O]]
+Results: TypeAlias = (
+    Result[O] | Awaitable[Result[O]] | Iterator[Result[O]] | AsyncIterator[Result[O]]
+)
 """What a handler may return: a result, at once or awaited. Only ``yield`` gives several."""
 
 Batch: TypeAlias = Sequence[Record[Any, O]] | None
@@ -178,11 +181,23 @@ class Job(Generic[R]):
     ) -> TaskDecorator[Message[K1, V1], R, None]: ...
     @overload
     def task(
-        self, i1: Input[K1, V1], i2: Input[K2, V2], /, *, to: Output[Any, O], **settings: Unpack[TaskSettings]
+        self,
+        i1: Input[K1, V1],
+        i2: Input[K2, V2],
+        /,
+        *,
+        to: Output[Any, O],
+        **settings: Unpack[TaskSettings],
     ) -> TaskDecorator[Message[K1, V1] | Message[K2, V2], R, O]: ...
     @overload
     def task(
-        self, i1: Input[K1, V1], i2: Input[K2, V2], /, *, to: None = None, **settings: Unpack[TaskSettings]
+        self,
+        i1: Input[K1, V1],
+        i2: Input[K2, V2],
+        /,
+        *,
+        to: None = None,
+        **settings: Unpack[TaskSettings],
     ) -> TaskDecorator[Message[K1, V1] | Message[K2, V2], R, None]: ...
     @overload
     def task(
@@ -222,10 +237,15 @@ class Job(Generic[R]):
         to: Output[Any, O] | None = None,
         **settings: Unpack[TaskSettings],
     ) -> TaskDecorator[
-        Message[K1, V1] | Message[K2, V2] | Message[K3, V3] | Message[K4, V4] | Message[K5, V5], R, O
+        Message[K1, V1] | Message[K2, V2] | Message[K3, V3] | Message[K4, V4] | Message[K5, V5],
+        R,
+        O,
     ]: ...
     def task(
-        self, *inputs: Input[Any, Any], to: Output[Any, Any] | None = None, **settings: Unpack[TaskSettings]
+        self,
+        *inputs: Input[Any, Any],
+        to: Output[Any, Any] | None = None,
+        **settings: Unpack[TaskSettings],
     ) -> Any:
         """Declare a handler that is called with one message at a time.
 
@@ -251,11 +271,23 @@ class Job(Generic[R]):
 
     @overload
     def batch_task(
-        self, i1: Input[K1, V1], /, *, to: Output[Any, O], batch_messages: int = 1000, **settings: Unpack[TaskSettings]
+        self,
+        i1: Input[K1, V1],
+        /,
+        *,
+        to: Output[Any, O],
+        batch_messages: int = 1000,
+        **settings: Unpack[TaskSettings],
     ) -> BatchDecorator[Message[K1, V1], R, O]: ...
     @overload
     def batch_task(
-        self, i1: Input[K1, V1], /, *, to: None = None, batch_messages: int = 1000, **settings: Unpack[TaskSettings]
+        self,
+        i1: Input[K1, V1],
+        /,
+        *,
+        to: None = None,
+        batch_messages: int = 1000,
+        **settings: Unpack[TaskSettings],
     ) -> BatchDecorator[Message[K1, V1], R, None]: ...
     @overload
     def batch_task(
@@ -339,7 +371,11 @@ class Job(Generic[R]):
         """Every stream the job names, by ``system.stream``: inputs, outputs, dead letters."""
         found: dict[str, AnyStream] = {}
         for spec in self.tasks:
-            named: list[AnyStream] = [*spec.inputs, *spec.outputs, *spec.dead_letters(self.on_error)]
+            named: list[AnyStream] = [
+                *spec.inputs,
+                *spec.outputs,
+                *spec.dead_letters(self.on_error),
+            ]
             for stream in named:
                 found.setdefault(str(stream), stream)
         return found
@@ -387,7 +423,13 @@ def _options(given: dict[str, Any]) -> JobOptions:
     for key, value in given.items():
         name = key if key in known else f"{key}_s"
         if name not in known:
-            raise ConfigError(f"job.{key}", f"is not an option; there are: {', '.join(sorted(known))}")
+            close = difflib.get_close_matches(
+                key, [*known, *(k.removesuffix("_s") for k in known)], n=1
+            )
+            hint = (
+                f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(known))}"
+            )
+            raise ConfigError(f"job.{key}", f"is not an option; {hint}")
         named[name] = value
     return JobOptions(**named)
 
