@@ -138,7 +138,7 @@ def _check_file(path: Path, place: str) -> None:
     beside = sorted(p.name for p in path.parent.glob("*.py")) if path.parent.is_dir() else []
     close = _close(path.name, beside)
     hint = f"; did you mean {path.parent / close}?" if close else ""
-    if not hint:
+    if not hint and "\\" not in place:
         hint = f"; `samza-py new {place}` writes one to begin with"
     raise ConfigError("JOB", f"there is no such file in {Path.cwd()}{hint}", place)
 

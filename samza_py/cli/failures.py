@@ -77,7 +77,9 @@ def described(error: BaseException) -> str:
     if isinstance(error, ConfigError):
         return str(error)
     if isinstance(error, TaskFailedError):
-        return f"{error}\n{users_traceback(error.__cause__)}".rstrip()
+        # Where no code of the user's took part, the message has said it all.
+        mine = any(_users_frames(cause) for cause in _chain(error.__cause__))
+        return f"{error}\n{users_traceback(error.__cause__)}" if mine else str(error)
     if isinstance(error, SamzaError):
         return _with_causes(error)
     # Neither a user's mistake nor anything expected: all of it is needed to mend it.
@@ -99,6 +101,12 @@ def _with_causes(error: SamzaError) -> str:
             break
         cause = cause.__cause__
     return "\n".join(lines)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def users_traceback(error: BaseException | None) -> str:
