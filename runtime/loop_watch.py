@@ -31,7 +31,6 @@ class LoopWatch:
         self._doing = doing
         self._beats = 0
         self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
         self._beat_handle: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -39,16 +38,13 @@ class LoopWatch:
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         self._beat()
-        self._thread = threading.Thread(target=self._watch, name="samza-py loop watch", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._watch, name="samza-py loop watch", daemon=True).start()
 
     def stop(self) -> None:
-        """End; called on the loop. The thread is gone when this returns."""
+        """End; called on the loop, which does not wait for the thread: it ends at its next look."""
         self._stopped.set()
         if self._beat_handle is not None:
             self._beat_handle.cancel()
-        if self._thread is not None:
-            self._thread.join()
 
     def _beat(self) -> None:
         self._beats += 1
