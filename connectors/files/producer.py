@@ -8,15 +8,15 @@ and whoever lists ``part-*.jsonl`` never sees a half one.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, BinaryIO, Final
+from typing import Any
 
 from samza_py.checkpoint import Claim, Token
 from samza_py.connectors.files.declared import FileOutput
 from samza_py.connectors.files.failures import writing
 from samza_py.connectors.files.parts import STAGED, PartNames, names_in, staged_name, token_of
 from samza_py.connectors.files.paths import shown
+from samza_py.connectors.files.staged import StagedPart
 from samza_py.connectors.files.storage import Storage, storage_at
 from samza_py.errors import ConnectorError, RejectedError
 from samza_py.message import Outgoing
@@ -34,58 +34,6 @@ from samza_py.transaction import Transaction
 
 logger = logging.getLogger(__name__)
 
-_WRITE_BYTES: Final = 1 << 16
-"""How much is gathered before a thread writes it."""
-
-
-class _Part:
-    """One staged file while it is written.
-
-    The loop appends to ``lines``; threads write them out. A thread whose call was cancelled may
-    still run when the next one starts: they take turns by the lock.
-    """
-
-    def __init__(self, storage: Storage, staged: str, final: str) -> None:
-        self.storage = storage
-        self.staged = staged
-        self.final = final
-        self.lines: list[bytes] = []
-        self.size = 0
-        self._file: BinaryIO | None = None
-        self._turn = threading.Lock()
-
-    def add(self, lines: bytes) -> None:
-        self.lines.append(lines)
-        self.size += len(lines)
-
-    def write(self) -> None:
-        """Write what was gathered. Runs in a thread."""
-        with self._turn, writing(self.staged, self.storage.free_bytes):
-            lines, self.lines, self.size = self.lines, [], 0
-            if self._file is None:
-                seam().reached("files.write.before_create")
-                self._file = self.storage.create(self.staged)
-            rest = memoryview(b"".join(lines))
-            while rest:
-                rest = rest[self._file.write(rest) :]
-            seam().reached("files.write.written")
-
-    def seal(self) -> None:
-        """Make it durable under its staged name. Runs in a thread."""
-        self.write()
-        with self._turn, writing(self.staged, self.storage.free_bytes):
-            assert self._file is not None
-            seam().reached("files.stage.before_sync")
-            self.storage.seal(self._file, self.staged)
-            seam().reached("files.stage.synced")
-
-    def close(self) -> None:
-        """Close it as it is. Runs in a thread."""
-        with self._turn:
-            file, self._file = self._file, None
-            if file is not None:
-                file.close()
-
 
 class JsonlProducer(TwoPhaseProducer):
     """Writes the parts of one claim.
@@ -96,16 +44,15 @@ class JsonlProducer(TwoPhaseProducer):
         claim: whose messages these are.
     """
 
-    limits = Limits(messages=10_000, bytes=1 << 20, in_flight=1)
-    requests = Requests.WHOLE
+    limits = Limits(messages=10_000, bytes=1 << 20, in_flight=4)
+    requests = Requests.ORDERED
 
     def __init__(self, root: str, outputs: Mapping[str, FileOutput[Any]], claim: Claim) -> None:
         self._root = root
         self._outputs = outputs
         self._names = PartNames(claim, seam().random.getrandbits(32))
         self._storage: Storage | None = None
-        self._parts: dict[str, _Part] = {}
-        self._broken: ConnectorError | None = None
+        self._parts: dict[str, StagedPart] = {}
 
     async def aopen(self) -> None:
         """Make the folders of the outputs.
@@ -128,10 +75,8 @@ class JsonlProducer(TwoPhaseProducer):
         Raises:
             ConnectorError: the disk is full or the folder may not be written to.
         """
-        if self._broken is not None:
-            raise self._broken
         failures: dict[int, Failure] = {}
-        full: list[_Part] = []
+        full: list[StagedPart] = []
         for stream, indices in _by_stream(batch).items():
             line = self._outputs[stream].line
             if line is None:
@@ -139,31 +84,20 @@ class JsonlProducer(TwoPhaseProducer):
             else:
                 values = [line(batch[index]) for index in indices]
             lines = _lines(stream, values, indices, failures)
-            if lines:
-                part = self._part(stream)
-                part.add(lines)
-                if part.size >= _WRITE_BYTES:
-                    full.append(part)
+            if lines and self._part(stream).add(lines):
+                full.append(self._part(stream))
         for part in full:
-            try:
-                await seam().in_thread(part.write)
-            except ConnectorError as error:
-                self._broken = error
-                raise
+            await seam().in_thread(part.write)
         return Settled(failures)
 
     async def stage(self) -> Mapping[str, Sequence[Token]]:
         """Sync the parts written since the last stage under their hidden names."""
-        if self._broken is not None:
-            raise self._broken
-        tokens: dict[str, Sequence[Token]] = {}
-        for stream, part in self._parts.items():
-            try:
-                await seam().in_thread(part.seal)
-            except ConnectorError as error:
-                self._broken = error
-                raise
-            tokens[stream] = [token_of(part.staged, part.final)]
+        for part in self._parts.values():
+            part.hand_over()
+            await seam().in_thread(part.seal)
+        tokens = {
+            stream: [token_of(part.staged, part.final)] for stream, part in self._parts.items()
+        }
         self._parts = {}
         return tokens
 
@@ -174,7 +108,7 @@ class JsonlProducer(TwoPhaseProducer):
     async def recover(self, claim: Claim, tokens: Mapping[str, Sequence[Token]]) -> None:
         """Finish what is named, remove what else this task has staged up to this epoch."""
         await seam().in_thread(self._close_parts)
-        self._parts, self._broken = {}, None
+        self._parts = {}
         named = [token for several in tokens.values() for token in several]
         for token in named:
             await self.finish(token)
@@ -187,11 +121,11 @@ class JsonlProducer(TwoPhaseProducer):
         staged, _ = names_in(token)
         await seam().in_thread(self._remove, staged)
 
-    def _part(self, stream: str) -> _Part:
+    def _part(self, stream: str) -> StagedPart:
         part = self._parts.get(stream)
         if part is None:
             names = self._names.next(self._outputs[stream].physical)
-            self._parts[stream] = part = _Part(self._opened, *names)
+            self._parts[stream] = part = StagedPart(self._opened, *names)
         return part
 
     @property

@@ -12,8 +12,9 @@ from cramjam import zstd
 
 from samza_py.checkpoint import Claim
 from samza_py.connectors.files import FileInput
+from samza_py.connectors.files.offsets import START
 from samza_py.consumer import Consumer, Room
-from samza_py.message import END, Message, Offset, Partition, Position, Received, TaskPartition
+from samza_py.message import END, Message, Partition, Position, Received, TaskPartition
 
 CLAIM = Claim("reader/0", 1)
 ROOM = Room(1000, 1 << 20)
@@ -59,7 +60,7 @@ async def partitions_of(stream: FileInput[Any]) -> Mapping[Partition, str]:
 
 async def read_on(
     stream: FileInput[Any],
-    after: Position = Offset("start"),
+    after: Position = START,
     partition: str = "0",
     room: Room = ROOM,
 ) -> list[Received]:
