@@ -41,7 +41,8 @@ class Requests(Enum):
     #: that lane fails too, with ``Retry``, until those failures have been awaited. A ``Rejected``
     #: one holds nothing up. The outbox sends ahead up to ``Limits.in_flight``.
     ORDERED = "ordered"
-    #: A write succeeds or fails as one. The outbox waits for each before it sends the next.
+    #: A write succeeds or fails as one, or without the messages that are ``Rejected``. The outbox
+    #: waits for each before it sends the next.
     WHOLE = "whole"
     #: Each message fails alone. The outbox lets no two unsettled messages of a lane out at once.
     BY_MESSAGE = "by message"
@@ -112,7 +113,7 @@ class Settled(Receipt):
         outcome = self._outcome
         if isinstance(outcome, Mapping):
             return outcome
-        return (yield from asyncio.ensure_future(outcome))
+        return (yield from asyncio.shield(outcome))  # who stops waiting does not stop the writing
 
 
 class Producer(AsyncResource):
