@@ -16,6 +16,7 @@ ABILITIES = {
     Capability.READS,
     Capability.WRITES,
     Capability.PARTITIONS,
+    Capability.GROWS,
     Capability.ENDS,
     Capability.PARENTS,
     Capability.LINEAGE,

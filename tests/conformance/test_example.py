@@ -25,6 +25,7 @@ class SqliteHarness(ConnectorHarness):
         Capability.READS,
         Capability.WRITES,
         Capability.PARTITIONS,
+        Capability.GROWS,
         Capability.ENDS,
         Capability.CHOOSES_PARTITION,
         Capability.KEEPS_KEYS,

@@ -45,7 +45,7 @@ async def a_missing_stream_is_an_error(harness: ConnectorHarness) -> None:
             expect(False, f"{missing} does not exist, but has the partitions {list(found)}")
 
 
-@CHECKS.check()
+@CHECKS.check(Capability.GROWS)
 async def bounds_are_where_reading_begins(harness: ConnectorHarness) -> None:
     """Reading after the bounds gives the oldest message, and only what comes later."""
     async with reading(harness) as it:
@@ -71,7 +71,7 @@ async def oldest_starts_at_the_oldest(harness: ConnectorHarness) -> None:
         expect(was_filled == [0], f"0 to 2 are there, Oldest leads to {was_filled}")
 
 
-@CHECKS.check()
+@CHECKS.check(Capability.GROWS)
 async def newest_starts_behind_the_newest(harness: ConnectorHarness) -> None:
     """Newest is behind the newest message."""
     async with reading(harness) as it:

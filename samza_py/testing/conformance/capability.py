@@ -17,6 +17,7 @@ class Capability(Enum):
 
     # What its streams are like.
     PARTITIONS = "has at least two partitions that can be read"
+    GROWS = "takes more messages while it is read"
     ENDS = "has partitions that end"
     PARENTS = "has partitions that follow others"
     LINEAGE = "tells a stream from one of the same name made later"

@@ -191,7 +191,7 @@ async def remaining_counts_down_to_nothing(harness: ConnectorHarness) -> None:
                 expect(right, f"after {read} of 4 messages, remaining is {left}")
 
 
-@CHECKS.check()
+@CHECKS.check(Capability.GROWS)
 async def a_poll_waits_for_messages(harness: ConnectorHarness) -> None:
     """A poll waits where nothing is there."""
     async with reading(harness) as it:

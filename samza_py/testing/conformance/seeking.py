@@ -56,8 +56,8 @@ async def a_position_outlives_its_consumer(harness: ConnectorHarness) -> None:
 async def a_cancelled_poll_has_taken_nothing(harness: ConnectorHarness) -> None:
     """A cancelled poll has taken nothing."""
     async with reading(harness) as it:
-        await it.start(it.key())
         await it.put(0, range(len(AMOUNTS)))
+        await it.start(it.key())
         numbers: list[int] = []
         for amount in AMOUNTS:
             numbers += it.numbers(await _cancelled_poll(it, amount))
@@ -65,7 +65,7 @@ async def a_cancelled_poll_has_taken_nothing(harness: ConnectorHarness) -> None:
         expect(numbers == list(AMOUNTS), f"with polls cancelled in between, {numbers} was read")
 
 
-@CHECKS.check()
+@CHECKS.check(Capability.GROWS)
 async def a_poll_cancelled_while_waiting_has_taken_nothing(harness: ConnectorHarness) -> None:
     """A poll that is cancelled while messages arrive has taken nothing."""
     async with reading(harness) as it:
@@ -83,7 +83,7 @@ async def a_poll_cancelled_while_waiting_has_taken_nothing(harness: ConnectorHar
         expect(numbers == list(AMOUNTS), f"with polls cancelled in between, {numbers} was read")
 
 
-@CHECKS.check()
+@CHECKS.check(Capability.GROWS)
 async def a_message_wakes_a_waiting_poll(harness: ConnectorHarness) -> None:
     """A poll comes back as soon as there is anything."""
     async with reading(harness) as it:
@@ -124,7 +124,7 @@ async def a_seek_back_reads_again(harness: ConnectorHarness) -> None:
         expect(numbers == [2, 3, 4, 5], f"sought back behind 1, read {numbers}")
 
 
-@CHECKS.check()
+@CHECKS.check(Capability.GROWS)
 async def a_seek_during_a_poll_drops_the_older_read(harness: ConnectorHarness) -> None:
     """Whatever an older read still brings after a seek is dropped."""
     async with reading(harness) as it:
@@ -203,7 +203,7 @@ async def a_revoked_partition_starts_where_it_is_assigned(harness: ConnectorHarn
         expect(numbers == [2, 3, 4, 5], f"revoked, then assigned behind 1: read {numbers}")
 
 
-@CHECKS.check(Capability.PARTITIONS)
+@CHECKS.check(Capability.PARTITIONS, Capability.GROWS)
 async def a_partition_revoked_during_a_poll_does_not_come(harness: ConnectorHarness) -> None:
     """Revoke stops reading, also for a poll that waits."""
     async with reading(harness) as it:

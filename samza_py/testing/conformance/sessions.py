@@ -46,6 +46,7 @@ class Reading:
         self.consumer = consumer
         self.partitions = partitions
         self._fresh = count()
+        self._finished: set[TaskPartition] = set()
 
     def key(self, index: int = 0, task: str = TASK) -> TaskPartition:
         """A partition, by its place among all, as a task reads it."""
@@ -64,6 +65,7 @@ class Reading:
 
     async def seek(self, key: TaskPartition, after: Position) -> None:
         """Assign one partition at a position."""
+        self._finished.discard(key)
         await self.consumer.assign(Claim(key.task, 1), {key: after})
 
     async def poll(
@@ -79,6 +81,8 @@ class Reading:
             while True:
                 fetched = await self.consumer.poll({key: room})
                 if key in fetched:
+                    if fetched[key].finished:
+                        self._finished.add(key)
                     return fetched[key]
                 await asyncio.sleep(0)
 
@@ -120,12 +124,15 @@ class Reading:
         return fetches
 
     async def quiet(self, *keys: TaskPartition) -> list[Mapping[TaskPartition, Fetched]]:
-        """Poll for a short while and give all that was said."""
+        """Poll what is not finished for a short while and give all that was said."""
         polls: list[Mapping[TaskPartition, Fetched]] = []
+        wanted = dict.fromkeys((key for key in keys if key not in self._finished), WIDE)
+        if not wanted:
+            return polls
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.harness.quiet_s):
                 while True:
-                    polls.append(await self.consumer.poll(dict.fromkeys(keys, WIDE)))
+                    polls.append(await self.consumer.poll(wanted))
                     await asyncio.sleep(0)
         return polls
 
