@@ -90,7 +90,10 @@ class Committer:
         store: where the checkpoint goes.
         participants: in the order in which they prepare and commit.
         transaction: what the checkpoint is written within under exactly-once, else None.
-        number: of the last commit, from the checkpoint.
+        newest: the checkpoint that the task was opened from.
+
+    Attributes:
+        names_staged: the newest checkpoint names staged output, even if it is finished by now.
     """
 
     def __init__(
@@ -99,13 +102,14 @@ class Committer:
         store: CheckpointStore,
         participants: Sequence[Participant],
         transaction: OpenTransaction | None,
-        number: int,
+        newest: Checkpoint | None,
     ) -> None:
+        self.names_staged = newest is not None and any(newest.outputs.values())
         self._claim = claim
         self._store = store
         self._participants = participants
         self._transaction = transaction
-        self._number = number
+        self._number = 0 if newest is None else newest.number
 
     async def commit(self, *, final: bool = False) -> None:
         """Make all that is finished durable. Not to be called twice at once.
@@ -135,6 +139,7 @@ class Committer:
         reached("commit.prepared")
         await self._write(draft)
         self._number = draft.number
+        self.names_staged = any(draft.outputs.values())
         reached("commit.written")
         for participant in self._participants:
             await participant.commit(draft)

@@ -22,7 +22,7 @@ from samza_py.resolved import ResolvedJob
 from samza_py.runtime.backoff import retried
 from samza_py.runtime.children import Children
 from samza_py.runtime.loop_watch import LoopWatch
-from samza_py.runtime.opening import opened_services, read_partitions
+from samza_py.runtime.opening import open_anew, opened_services, read_partitions
 from samza_py.runtime.services import Services
 from samza_py.runtime.statistics import ContainerStatistics, TaskStatistics
 from samza_py.runtime.supervisor import Supervisor
@@ -123,11 +123,13 @@ class Container:
         partitions = await read_partitions(self._resolved, services.admins)
         tasks = planned_tasks(self._resolved.job.tasks, partitions)
         self._planned = {task.name: task for task in tasks}
-        coordinator = self._resolved.coordination.coordinator(
-            self._resolved.job.name, list(self._planned)
+        coordination, job = self._resolved.coordination, self._resolved.job.name
+        return await open_anew(
+            "the coordinator",
+            lambda: coordination.coordinator(job, list(self._planned)),
+            stack,
+            self._resolved.options.startup_timeout_s,
         )
-        await stack.enter_async_context(coordinator)
-        return coordinator
 
     # What the coordinator says -------------------------------------------------------------------
 
@@ -200,7 +202,12 @@ class Container:
             names = tuple(self._planned)
             what = "looking whether all tasks have ended"
             found = await retried(what, partial(services.store.read, names))
-            over = {task for task, kept in found.items() if kept.control.get("ended")}
+            # What is staged and not known to be finished is somebody's work still.
+            over = {
+                task
+                for task, kept in found.items()
+                if kept.control.get("ended") and not any(kept.outputs.values())
+            }
             if over.issuperset(names) and not self._supervisors and not self._done.done():
                 self._done.set_result(None)
 

@@ -50,13 +50,13 @@ async def opened_services(
     admins: dict[str, Admin] = {}
     for name, system in resolved.systems.items():
         streams = {s.name: s for s in resolved.streams.values() if s.system.name == name}
-        admins[name] = await _open(f"system {name}", partial(system.admin, streams), stack, timeout_s)
+        admins[name] = await open_anew(f"system {name}", partial(system.admin, streams), stack, timeout_s)
         await _create(name, admins[name], resolved, timeout_s)
     if resolved.ignore_checkpoint:
         aside = resolved.checkpoints.set_aside(job.name)
         if aside is not None:
             logger.warning("the old checkpoints are ignored; they were set aside: %s", aside)
-    store = await _open(
+    store = await open_anew(
         f"checkpoints ({resolved.checkpoints.location})",
         lambda: resolved.checkpoints.store(job.name),
         stack,
@@ -66,7 +66,7 @@ async def opened_services(
     for name, system in resolved.systems.items():
         inputs = resolved.inputs_of(name)
         if inputs:
-            consumer = await _open(
+            consumer = await open_anew(
                 f"the consumer of {name}", partial(system.consumer, inputs), stack, timeout_s
             )
             services.intakes[name] = Intake(name, consumer)
@@ -76,7 +76,7 @@ async def opened_services(
     return services
 
 
-async def _open(
+async def open_anew(
     what: str, make: Callable[[], T], stack: AsyncExitStack, timeout_s: float
 ) -> T:
     """Open a new object, again and again while its system is away."""

@@ -143,9 +143,8 @@ class TaskInstance:
         for participant in participants:
             await participant.recover(self._claim, checkpoint)
         seam().reached("start.recovered")
-        number = 0 if checkpoint is None else checkpoint.number
         self._committer = Committer(
-            self._claim, services.store, participants, self._sending.transaction, number
+            self._claim, services.store, participants, self._sending.transaction, checkpoint
         )
         if starts_new:
             await self.commit(force=True)
@@ -215,7 +214,7 @@ class TaskInstance:
         self._ending = True
         self.scope.commit_wanted.wake()
         await self._children.wait(commits)
-        last = self._children.start(self.commit(final=True), f"last commit {self.name}")
+        last = self._children.start(self._commit_last(), f"last commit {self.name}")
         await self._children.wait(last)
         seam().reached("stop.committed")
         return not self._stopped and self.scope.ended
@@ -321,6 +320,13 @@ class TaskInstance:
                 ) from error
             self._counters.commits += 1
             self._services.committed()
+
+    async def _commit_last(self) -> None:
+        await self.commit(final=True)
+        if self.scope.ended and self._committer.names_staged:
+            # All of it is finished by now. A checkpoint that still names it would look, to other
+            # containers, as if somebody had to come back for it.
+            await self.commit(force=True, final=True)
 
     async def _commit_finished(self, error: SamzaError) -> None:
         """The task ends badly: commit what was finished, so that a restart repeats little of it.
