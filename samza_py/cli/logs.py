@@ -6,6 +6,7 @@ The library logs to ``samza_py.*`` and configures nothing. A record may carry ``
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sys
@@ -51,8 +52,9 @@ class HumanFormatter(_Formatter):
         """The record as lines for a person."""
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
         where = getattr(record, "partition", None) or getattr(record, "task", None)
-        place = f"{where}  " if where else ""
-        text = self.redact(one_line(f"{place}{self.message(record)}"))
+        message = self.message(record)
+        place = f"{where}  " if where and str(where) not in message else ""
+        text = self.redact(one_line(f"{place}{message}"))
         trace = self.trace(record)
         # Indented, so that no text in it can pass for a line of the log.
         below = "".join(f"\n    {line}" for line in trace.splitlines())
@@ -97,6 +99,16 @@ def cut(payload: object) -> str:
     return f"{data[:MAX_PAYLOAD_BYTES]!r}... ({len(data)} in all)"
 
 
+def task_in_hand() -> str | None:
+    """The task that the running child works for: the last word of the child's name."""
+    try:
+        child = asyncio.current_task()
+    except RuntimeError:  # outside the loop
+        return None
+    word = child.get_name().rpartition(" ")[2] if child is not None else ""
+    return word if "/" in word else None
+
+
 class _Handler(logging.Handler):
     """Hands finished lines to whoever owns the terminal."""
 
@@ -106,6 +118,8 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
+            if getattr(record, "task", None) is None:
+                record.task = task_in_hand()
             self.write(self.format(record))
         except Exception:  # what cannot be logged must not stop the job
             self.handleError(record)

@@ -1,5 +1,6 @@
 """What is printed of a failure is the user's; what is logged can forge nothing and leak nothing."""
 
+import asyncio
 import json
 import logging
 from collections.abc import Iterator
@@ -125,6 +126,16 @@ def test_configuring_again_takes_the_place_of_the_first(written: list[str]) -> N
     configure(level="info", as_json=False, job="b", redact=Redaction(), write=again.append)
     logging.getLogger("x").info("once")
     assert (len(written), len(again)) == (0, 1)
+
+
+async def test_what_a_handler_logs_is_marked_with_its_task(written: list[str]) -> None:
+    async def handler() -> None:
+        logging.getLogger("mine").info("of order 7")
+        logging.getLogger("samza_py.runtime").info("task price/3 says its name itself")
+
+    await asyncio.create_task(handler(), name="runner price/3")
+    assert written[0].endswith("info     price/3  of order 7")
+    assert written[1].endswith("info     task price/3 says its name itself")
 
 
 # Failures ----------------------------------------------------------------------------------
