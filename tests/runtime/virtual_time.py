@@ -1,13 +1,14 @@
 """An event loop on whose clock nothing waits: where all are idle, time goes to the next timer.
 
-A test in which everything waits for everything fails at once, with ``DeadlockError``. Real time
-passes only while a thread of the runtime's pool is at work.
+A test in which everything waits for everything fails at once, with ``DeadlockError``. Only while
+a thread of the runtime's pool is at work the time is the real one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import selectors
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any, ParamSpec, TypeVar
@@ -40,7 +41,10 @@ class _JumpingSelector(selectors.DefaultSelector):
         if found or timeout == 0:
             return found
         if self.threads:
-            return super().select(LONGEST_THREAD_S)
+            began = time.monotonic()
+            found = super().select(LONGEST_THREAD_S if timeout is None else timeout)
+            self.now += time.monotonic() - began
+            return found
         if timeout is None:
             raise DeadlockError("nothing is ready, no timer is set, and no thread is at work")
         self.now += timeout
@@ -65,7 +69,7 @@ def _clock() -> _JumpingSelector:
 
 
 class VirtualSeam(Seam):
-    """The wall clock is the loop's, chance is always the same, and threads hold time."""
+    """The wall clock is the loop's, chance is always the same, and threads are known."""
 
     watches_loop = False
 
