@@ -111,9 +111,11 @@ class ConcurrentRunner(Runner):
     async def _work(self, worker: _Worker, item: _Item) -> None:
         """Finish one item after the other; idle when there is none."""
         try:
-            while not self._dismissed:
+            while True:
                 await self._finish(worker, item)
                 await self.give_way()
+                if self._dismissed:
+                    return  # the handler has swallowed its cancellation
                 following = self._following(item)
                 if following is None:
                     self._running -= 1

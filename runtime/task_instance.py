@@ -84,6 +84,7 @@ class TaskInstance:
         #: Something that was finished is lost unless it is read again: nothing may be committed.
         self._spoilt = False
         self._stalled: str | None = None
+        self._hung = ""
         self._commit_lock = asyncio.Lock()
         self._running: asyncio.Task[None] | None = None
 
@@ -208,7 +209,7 @@ class TaskInstance:
             await self._commit_finished(error)
             raise
         if self._running.cancelled():
-            stalled = StalledError(f"task {self.name} did not stop in time: {self._doing()}")
+            stalled = StalledError(f"task {self.name} did not stop in time: {self._hung}")
             await self._commit_finished(stalled)
             raise stalled
         self._ending = True
@@ -357,6 +358,7 @@ class TaskInstance:
     def cut_short(self) -> None:
         """The stop has taken too long: end what is running; ``run`` commits and raises."""
         if self._running is not None and not self._running.done():
+            self._hung = self._doing()  # nobody can tell once it is cancelled
             self._running.cancel()
         else:
             self._children.fail(
