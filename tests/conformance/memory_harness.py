@@ -30,6 +30,7 @@ ABILITIES = {
     Capability.CREATES,
     Capability.TRIMS,
     Capability.TELLS_REMAINING,
+    Capability.UNDECODABLE,
     Capability.REJECTS,
     Capability.READ_FAULTS,
     Capability.WRITE_FAULTS,
@@ -110,6 +111,9 @@ class MemoryHarness(ConnectorHarness):
             message = Outgoing("orders", m.raw_key, m.raw_value, m.timestamp_ms, m.headers)
             found.setdefault(m.partition.id, []).append(message)
         return found
+
+    async def put_undecodable(self, partition: str) -> None:
+        self.system.put_undecodable(self.source, b"\xff\xff", partition=partition)
 
     async def end(self, partition: str) -> None:
         self.system.broker.topic("orders-v2").log(partition).close()

@@ -256,16 +256,12 @@ class Impatient(MemoryHarness):
         return kind(inner, self) if kind and issubclass(kind, AdminAround) else inner
 
     def consumer(self) -> Consumer:
-        inner, kind = self.honest_consumer(), self.around
+        inner, kind = super().consumer(), self.around
         return kind(inner, self) if kind and issubclass(kind, ConsumerAround) else inner
 
     def producer(self, claim: Claim) -> Producer:
         inner, kind = super().producer(claim), self.around
         return kind(inner, self) if kind and issubclass(kind, ProducerAround) else inner
-
-    def honest_consumer(self) -> Consumer:
-        """What is put something around."""
-        return super().consumer()
 
 
 class ImpatientStore(MemoryCheckpointsHarness):

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import msgspec
 
 from samza_py.checkpoint import Claim
-from samza_py.consumer import Consumer, Fetched, Room
-from samza_py.errors import SerdeError
-from samza_py.message import END, Message, Offset, Position, Received, TaskPartition, Undecodable
-from samza_py.testing import Capability
-from tests.conformance.memory_harness import ABILITIES
-from tests.conformance.saboteurs.around import ConsumerAround, Impatient, Said, breaks
+from samza_py.consumer import Fetched, Room
+from samza_py.message import END, Offset, Position, Received, TaskPartition, Undecodable
+from tests.conformance.saboteurs.around import ConsumerAround, Said, breaks
 
 MUCH = 20
 
@@ -205,36 +202,7 @@ class SkipsAfterAFailure(ConsumerAround):
         await super().assign(claim, further)
 
 
-BAD = b"\xff\xff"
-
-
-class Framed(ConsumerAround):
-    """What cannot be decoded, as a consumer that reads frames would find it."""
-
-    def changed(self, key: TaskPartition, fetched: Fetched) -> Fetched:
-        return replace(fetched, messages=[_framed(message) for message in fetched.messages])
-
-
-def _framed(message: Received) -> Received:
-    if not isinstance(message, Message) or message.raw_value != BAD:
-        return message
-    error = SerdeError("a broken frame")
-    return Undecodable(message.partition, message.offset, message.offset, BAD, error)
-
-
-class FramedMemory(Impatient):
-    """The memory system, whose values are frames that can be broken."""
-
-    capabilities: Collection[Capability] = ABILITIES | {Capability.UNDECODABLE}
-
-    def honest_consumer(self) -> Consumer:
-        return Framed(super().honest_consumer(), self)
-
-    async def put_undecodable(self, partition: str) -> None:
-        self.system.put_raw(self.source, None, BAD, partition=partition)
-
-
-@breaks("the_undecodable_stands_in_its_place", base=FramedMemory)
+@breaks("the_undecodable_stands_in_its_place")
 class DropsTheUndecodable(ConsumerAround):
     def changed(self, key: TaskPartition, fetched: Fetched) -> Fetched:
         kept = [m for m in fetched.messages if not isinstance(m, Undecodable)]
