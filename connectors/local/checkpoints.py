@@ -36,7 +36,8 @@ class LocalCheckpoints(Checkpoints):
     """Checkpoints and changelogs of a job in one file of this machine. For one container.
 
     Args:
-        path: the file; its folder is made where it is missing. Left out, it is
+        path: the file; its folder is made where it is missing. A relative path starts at the
+            working folder of now, ``~`` is the user's home. Left out, it is
             ``samza-py/JOB/checkpoints.log`` in the user's state folder, which is
             ``$XDG_STATE_HOME`` or ``~/.local/state``.
         compact_above: the file is written anew, with its live content alone, once it is larger
@@ -52,10 +53,7 @@ class LocalCheckpoints(Checkpoints):
     def __init__(
         self, path: str | os.PathLike[str] | None = None, *, compact_above: Size = "64MiB"
     ) -> None:
-        text = None if path is None else os.fspath(path)
-        if text is not None and (not text or "\0" in text or text.endswith(os.sep)):
-            raise ConfigError("LocalCheckpoints.path", "must name a file", text)
-        self._path = text
+        self._path = None if path is None else _absolute(os.fspath(path))
         self._compact_bytes = size_in_bytes(compact_above, "LocalCheckpoints.compact_above")
 
     def path_of(self, job: str) -> Path:
@@ -64,15 +62,12 @@ class LocalCheckpoints(Checkpoints):
         Raises:
             ConfigError: the user has no home folder, so that a path must be given.
         """
-        try:
-            if self._path is not None:
-                return Path(os.path.abspath(Path(self._path).expanduser()))
-            named = os.environ.get("XDG_STATE_HOME", "")
-            state = Path(named) if os.path.isabs(named) else Path.home() / ".local" / "state"
-        except RuntimeError as error:
-            why = "this user has no home folder: name a file with an absolute path"
-            raise ConfigError("LocalCheckpoints.path", why, self._path) from error
-        return state / "samza-py" / job / "checkpoints.log"
+        if self._path is not None:
+            return self._path
+        state = os.environ.get("XDG_STATE_HOME", "")
+        if not os.path.isabs(state):
+            state = str(_home("~/.local/state"))
+        return Path(state, "samza-py", job, "checkpoints.log")
 
     def store(self, job: str) -> LocalCheckpointStore:
         """A new, unopened store for the job of this name."""
@@ -138,8 +133,8 @@ class LocalCheckpointStore(CheckpointStore):
 
     async def open(self, grant: Grant) -> tuple[Claim, Checkpoint | None]:
         """Claim a task, on the disk, then read its checkpoint. See ``CheckpointStore.open``."""
-        async with self._turn:
-            if not self._log.is_open:
+        if not self._log.is_open:
+            async with self._turn:
                 await seam().in_thread(self._log.open)
         request = ClaimRequest(grant.task)
         await self._settled(request)
@@ -225,3 +220,20 @@ class LocalCheckpointStore(CheckpointStore):
                 f"{shown_size(MAX_COMMIT_BYTES)} can be written: commit more often"
             )
         return Committed(claim.task, claim.epoch, encoded, list(checkpoint.stores), changed)
+
+
+def _absolute(path: str) -> Path:
+    if not path or "\0" in path or path.endswith(os.sep):
+        raise ConfigError("LocalCheckpoints.path", "must name a file", path)
+    expanded = str(_home(path)) if path.startswith("~") else path
+    return Path(
+        os.path.normpath(expanded) if os.path.isabs(expanded) else os.path.abspath(expanded)
+    )
+
+
+def _home(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        why = "this user has no home folder: name a file with an absolute path"
+        raise ConfigError("LocalCheckpoints.path", why, path) from error

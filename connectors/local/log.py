@@ -146,14 +146,14 @@ class CheckpointLog:
 
     def _usable(self) -> OpenFile:
         if self._file is None:
-            raise CheckpointError(f"{self._path} is closed")
+            raise CheckpointError(f"{self._path} is not open")
         return self._file
 
     def _append(self, group: list[Request]) -> None:
         file, why = self._file, self._why_not()
         if file is None or why is not None:
             for request in group:
-                request.fail(CheckpointError, why or f"{self._path} is closed")
+                request.fail(CheckpointError, why or f"{self._path} is not open")
             return
         admitted = _admitted(file, group)
         if not admitted:
