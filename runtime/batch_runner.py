@@ -128,17 +128,18 @@ class BatchRunner(Runner):
         used_up = buffer.took(chunk, len(messages))
         if used_up:
             progress.mark(chunk.position)
+            self.scope.dirty = self.scope.dirty or not messages
         self.scope.counters.received += len(messages)
-        self.scope.dirty = True
         self.has_room(buffer)
         self._caller.codec = codec
         try:
             await self._run(self._decoded(messages, codec, buffer), codec, buffer)
         except LeftUnread:
             return
-        finally:
-            # A commit meanwhile has covered what was finished then, and not the rest.
-            self.scope.dirty = True
+
+    def _finish(self, message: Received, buffer: PartitionBuffer) -> None:
+        buffer.progress.finish(message.seq, message.offset)
+        self.scope.dirty = True
 
     def _decoded(
         self, messages: Sequence[Received], codec: Codec, buffer: PartitionBuffer
@@ -155,7 +156,7 @@ class BatchRunner(Runner):
                 self.processor.failures.settle(message, rejection, 1)
             except SerdeError as error:
                 self.processor.failures.settle(message, error, 0)
-            buffer.progress.finish(message.seq, message.offset)
+            self._finish(message, buffer)
         return batch
 
     async def _run(self, batch: Sequence[AnyMessage], codec: Codec, buffer: PartitionBuffer) -> None:
@@ -175,7 +176,7 @@ class BatchRunner(Runner):
         else:
             self.scope.counters.handled += len(batch)
             for message in batch:
-                buffer.progress.finish(message.seq, message.offset)
+                self._finish(message, buffer)
 
     async def _run_apart(
         self,
@@ -219,4 +220,4 @@ class BatchRunner(Runner):
         if isinstance(error, BatchFailed):
             error = next(iter(error.errors.values()))
         await self.processor.attempts(message, codec, self._watch, 1, error)
-        buffer.progress.finish(message.seq, message.offset)
+        self._finish(message, buffer)

@@ -69,7 +69,8 @@ class SerialRunner(Runner):
         messages = chunk.messages[start : start + min(self._slice, self.chooser.most(buffer))]
         loop = asyncio.get_running_loop()
         began = loop.time()
-        self.scope.dirty = True
+        # A commit in the middle of a slice has something to cover; in front of a single call, not.
+        self.scope.dirty = self.scope.dirty or len(messages) > 1
         self._taken = 0
         try:
             if self._fast and not self.scope.condemned:

@@ -323,7 +323,8 @@ class TaskInstance:
             self._services.committed()
 
     async def _commit_last(self) -> None:
-        await self.commit(final=True)
+        # Also where nothing is new: what an earlier commit could not finish must not stay behind.
+        await self.commit(final=True, force=self._committer.names_staged)
         if self.scope.ended and self._committer.names_staged:
             # All of it is finished by now. A checkpoint that still names it would look, to other
             # containers, as if somebody had to come back for it.
