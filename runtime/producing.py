@@ -84,11 +84,16 @@ class OpenTransaction:
         self._lock = asyncio.Lock()
 
     async def ensure(self) -> Transaction:
-        """The transaction, begun."""
-        async with self._lock:
-            if not self._begun:
-                await retried("beginning a transaction", self.transaction.begin)
-                self._begun = True
+        """The transaction, begun.
+
+        Does not wait where it is begun already: an outbox that has writes in flight must not hear
+        of their failures between its decision to send more and the write.
+        """
+        if not self._begun:
+            async with self._lock:
+                if not self._begun:
+                    await retried("beginning a transaction", self.transaction.begin)
+                    self._begun = True
         return self.transaction
 
     async def commit(self) -> None:

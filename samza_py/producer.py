@@ -37,9 +37,10 @@ class Requests(Enum):
     """How the requests of a producer may overlap and how they fail."""
 
     #: The producer keeps the order of each lane by itself across overlapping writes: once a
-    #: message of a lane has failed with ``Retry`` or ``Unknown``, every later one accepted for
-    #: that lane fails too, with ``Retry``, until those failures have been awaited. A ``Rejected``
-    #: one holds nothing up. The outbox sends ahead up to ``Limits.in_flight``.
+    #: message of a lane has failed with ``Retry`` or ``Unknown``, every later one of that lane
+    #: fails too, with ``Retry``, in all writes that were called before those failures had been
+    #: awaited, even if they are accepted only then. A ``Rejected`` one holds nothing up. The outbox
+    #: sends ahead up to ``Limits.in_flight``.
     ORDERED = "ordered"
     #: A write succeeds or fails as one, or without the messages that are ``Rejected``. The outbox
     #: waits for each before it sends the next.

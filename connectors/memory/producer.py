@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from samza_py.checkpoint import Claim
 from samza_py.connectors.memory.broker import Link
@@ -41,7 +41,7 @@ class MemoryProducer(WritingProducer):
         self._promises = promises
         self._claim = claim
 
-    def _check(self, streams: set[str], within: Transaction | None) -> None:
+    def _check(self, streams: Collection[str], within: Transaction | None) -> None:
         if within is None:
             return
         if not isinstance(within, MemoryTransaction):

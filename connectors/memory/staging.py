@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -108,7 +108,7 @@ class StagingProducer(WritingProducer, TwoPhaseProducer):
     def _broker(self) -> Broker:
         return self._link.broker
 
-    def _check(self, streams: set[str], within: Transaction | None) -> None:
+    def _check(self, streams: Collection[str], within: Transaction | None) -> None:
         if within is not None:
             raise ConnectorError("memory: two-phase outputs take part in no transaction")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Generator, Hashable, Mapping, Sequence
+from collections.abc import Collection, Generator, Hashable, Mapping, Sequence
 from typing import Any
 
 from samza_py.connectors.memory.broker import Fault, Link
@@ -52,6 +52,9 @@ class WritingProducer(Producer):
         self._topics: dict[str, Topic] = {}
         self._blocked: Counter[Hashable] = Counter()
         self._unsettled: Counter[Hashable] = Counter()
+        #: Counts the tellings of failures; and the last one of each lane.
+        self._tellings = 0
+        self._told: dict[Hashable, int] = {}
         self._broken: ConnectorError | None = None
 
     async def aopen(self) -> None:
@@ -70,6 +73,7 @@ class WritingProducer(Producer):
             FencedError: ``within`` belongs to a claim that is no longer the newest.
             ConnectorError: the producer is broken, or was asked for what it does not promise.
         """
+        begun = self._tellings
         await self._link.before("write")
         if self._broken is not None:
             raise ConnectorError("memory: this producer is broken") from self._broken
@@ -77,11 +81,14 @@ class WritingProducer(Producer):
             limit = self.limits.messages
             raise ConnectorError(f"memory: {len(batch)} messages in a write, the limit is {limit}")
         several = len(self._physical) > 1
-        streams = {message.stream for message in batch} if several else {batch[0].stream}
+        # Not a set: whatever is told of a write must not depend on how text is hashed.
+        some = batch if several else batch[:1]
+        streams = list(dict.fromkeys([message.stream for message in some]))
         self._check(streams, within)
-        counted = self._link.watched or self._blocked or self.requests is Requests.BY_MESSAGE
+        held = self._blocked or self._told
+        counted = self._link.watched or held or self.requests is Requests.BY_MESSAGE
         lanes = self._lanes(batch) if counted else ()
-        failures = self._accept(batch, streams, lanes, within)
+        failures = self._accept(batch, streams, lanes, within, begun)
         if not counted:
             return Settled(failures)
         receipt = _Receipt(self, lanes, failures)
@@ -102,7 +109,7 @@ class WritingProducer(Producer):
     def _put(self, log: Log, messages: Sequence[Outgoing], within: Transaction | None) -> None:
         """Write messages of one output to one partition; all checks are done."""
 
-    def _check(self, streams: set[str], within: Transaction | None) -> None:
+    def _check(self, streams: Collection[str], within: Transaction | None) -> None:
         """Refuse a whole write for what it asks of these outputs. Nothing to refuse by default."""
 
     def _topic(self, stream: str) -> Topic:
@@ -126,20 +133,21 @@ class WritingProducer(Producer):
     def _accept(
         self,
         batch: Sequence[Outgoing],
-        streams: set[str],
+        streams: Collection[str],
         lanes: Sequence[Hashable],
         within: Transaction | None,
+        begun: int,
     ) -> Failures:
         """Decide on each message and write those that go through, in one synchronous step."""
         faults = self._link.broker.faults
-        if faults is None and not self._blocked:
+        if faults is None and not (self._blocked or self._told):
             fates: dict[int, Fault] = {}
             written = batch
         else:
             struck: Mapping[int, Fault] = {}
             if faults is not None:
                 struck = faults.messages(self._link.client, batch)
-            fates = self._fates(struck, lanes)
+            fates = self._fates(struck, lanes, begun)
             written = [m for i, m in enumerate(batch) if i not in fates or fates[i].written]
         groups, rejected = self._spread(written, streams)
         if rejected:
@@ -153,7 +161,7 @@ class WritingProducer(Producer):
         return {i: fate.failure for i, fate in fates.items()}
 
     def _spread(
-        self, batch: Sequence[Outgoing], streams: set[str]
+        self, batch: Sequence[Outgoing], streams: Collection[str]
     ) -> tuple[list[tuple[Log, Sequence[Outgoing]]], list[tuple[Outgoing, RejectedError]]]:
         groups: list[tuple[Log, Sequence[Outgoing]]] = []
         rejected: list[tuple[Outgoing, RejectedError]] = []
@@ -165,8 +173,10 @@ class WritingProducer(Producer):
                 rejected += refused
         return groups, rejected
 
-    def _fates(self, struck: Mapping[int, Fault], lanes: Sequence[Hashable]) -> dict[int, Fault]:
-        """What the faults of a batch mean for its other messages."""
+    def _fates(
+        self, struck: Mapping[int, Fault], lanes: Sequence[Hashable], begun: int
+    ) -> dict[int, Fault]:
+        """What the faults of a batch, and of what went before it, mean for its messages."""
         fates = dict(struck)
         if self.requests is Requests.WHOLE and struck:
             lost = [fate for fate in struck.values() if fate.written]
@@ -175,7 +185,9 @@ class WritingProducer(Producer):
         if self.requests is Requests.ORDERED:
             failed: set[Hashable] = set()
             for i, lane in enumerate(lanes):
-                if lane in failed or self._blocked[lane]:
+                # Whoever called this write had not heard of a failure that was told since.
+                unheard = self._told.get(lane, 0) > begun
+                if lane in failed or self._blocked[lane] or unheard:
                     before = UnavailableError(f"memory: lane {lane} has failed before")
                     fates[i] = Fault(Retry(before))
                 elif i in struck and not isinstance(struck[i].failure, Rejected):
@@ -188,8 +200,11 @@ class WritingProducer(Producer):
         self._unsettled.subtract(lanes)
         self._unsettled += Counter()
         if self.requests is Requests.ORDERED:
-            self._blocked.subtract(lanes[i] for i, failure in failures.items() if _holds(failure))
+            told = [lanes[i] for i, failure in failures.items() if _holds(failure)]
+            self._blocked.subtract(told)
             self._blocked += Counter()
+            self._tellings += 1
+            self._told.update(dict.fromkeys(told, self._tellings))
 
     def break_by(self, error: ConnectorError) -> ConnectorError:
         """Break for good, since the order of what follows can no longer be kept."""
