@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from samza_py.errors import ConnectorError, CorruptCheckpointError, PositionLost
 from samza_py.message import END, Offset, Partition, Position
 from samza_py.seam import seam
 from samza_py.system import AnyStream
+
+logger = logging.getLogger(__name__)
 
 
 class FileAdmin(Admin):
@@ -43,6 +46,8 @@ class FileAdmin(Admin):
         if not isinstance(declared, FileInput):
             return {Partition(self._system, stream, "0"): PartitionInfo()}
         listing = await self._list(declared)
+        if not any(listing.values()):
+            logger.warning("%s: there are no files at %s", declared, shown(declared.physical))
         return {
             Partition(self._system, stream, number): PartitionInfo(
                 lineage_of(declared, files, len(listing))

@@ -93,12 +93,7 @@ class ZipContent(Source):
         super().__init__()
         if member.refused:
             raise DamagedError(member.refused)
-        file.seek(member.header)
-        header = file.read(_LOCAL_HEADER)
-        if len(header) < _LOCAL_HEADER or not header.startswith(b"PK\3\4"):
-            raise DamagedError(f"the header of {shown(member.name)} in it is damaged")
-        names = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
-        packed = Plain(file, member.packed, member.header + _LOCAL_HEADER + names)
+        packed = Plain(file, member.packed, _start_of(file, member))
         self._content = packed if member.stored else Inflated(packed, allowance, raw=True)
         self._member = member
         self._checksum = 0
@@ -119,3 +114,16 @@ class ZipContent(Source):
     def close(self) -> None:
         """Close the archive."""
         self._content.close()
+
+
+def _start_of(file: BinaryIO, member: Member) -> int:
+    """Where a member's content starts: behind its own header, whose length only itself knows."""
+    size = file.seek(0, 2)
+    if 0 <= member.header <= size - _LOCAL_HEADER:
+        file.seek(member.header)
+        header = file.read(_LOCAL_HEADER)
+        names = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+        start = member.header + _LOCAL_HEADER + names
+        if header.startswith(b"PK\3\4") and start + member.packed <= size:
+            return start
+    raise DamagedError(f"the header of {shown(member.name)} in it is damaged")

@@ -35,6 +35,8 @@ class Cutting:
     @property
     def heavy(self) -> bool:
         """Whether the next ``cut`` belongs into a thread."""
+        if self.cutter.skipping:
+            return self._length > 0 or self._final
         return self._wanted > HEAVY_BYTES and (self._length >= self._wanted or self._final)
 
     @property

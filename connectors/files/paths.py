@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import posixpath
-import zlib
 
 from samza_py.errors import ConfigError
 
@@ -80,4 +80,6 @@ def _match(patterns: list[str], parts: list[str]) -> bool:
 
 def bucket_of(name: str, buckets: int) -> int:
     """The bucket a file belongs to for ever: a hash that no run, version or machine changes."""
-    return zlib.crc32(name.encode("utf-8", "surrogateescape")) % buckets
+    # Not crc32: names that differ in one digit would all get the same low bits.
+    digest = hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % buckets

@@ -161,16 +161,17 @@ class RowCutter(Cutter):
         super().start_skipping(head)
 
     def _end_of_record(self, data: bytes) -> int:
-        start = 0
+        at = 0
         while True:
-            end = data.find(b"\n", start)
-            quotes = data.count(b'"', start, end if end >= 0 else len(data))
-            self._in_quotes ^= quotes % 2 == 1
-            if end < 0:
-                return -1
+            quote = data.find(b'"', at)
             if not self._in_quotes:
-                return end + 1
-            start = end + 1
+                end = data.find(b"\n", at, quote if quote >= 0 else len(data))
+                if end >= 0:
+                    return end + 1
+            if quote < 0:
+                return -1
+            self._in_quotes = not self._in_quotes
+            at = quote + 1
 
 
 def _names_in(header: list[str] | Bad) -> list[str]:

@@ -138,8 +138,8 @@ class Allowance:
 class Inflated(Source):
     """Deflated content: gzip members one after another, or the one raw stream of a zip member.
 
-    Whatever can be unpacked in front of damage comes out before the damage is reported, so that
-    it does not depend on the sizes of earlier reads which records are lost.
+    What can be unpacked in front of damage, but for the last byte, comes out before the damage is
+    reported, so that it does not depend on the sizes of earlier reads which records are lost.
 
     Args:
         packed: the stored content; closed with this.

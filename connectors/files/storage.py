@@ -124,12 +124,19 @@ class Storage:
                 name = base if here == "." else f"{here}/{base}"
                 if is_hidden(base):
                     continue
+                if info.get("islink"):
+                    info = self._target_of(name)  # noqa: PLW2901  # what it leads to is meant
                 if info["type"] == "directory":
                     waiting.append(name)
                 elif info["type"] == "file":
-                    if info.get("islink"):
-                        self.resolve(name)
                     yield Entry(name, int(info["size"]))
+
+    def _target_of(self, link: str) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = self._files.info(self.resolve(link))
+        except FileNotFoundError as error:
+            raise ConnectorError(f"{shown(link)} is a link to nothing") from error
+        return found
 
     def make_folder(self, folder: str) -> None:
         """Make a folder and those above it; does nothing where it exists."""
