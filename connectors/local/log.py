@@ -30,7 +30,7 @@ from samza_py.seam import seam
 logger = logging.getLogger(__name__)
 
 FRAME_BYTES: Final = 64 << 20
-SLICE_BYTES: Final = 1 << 20
+SLICE_BYTES = 1 << 20  # tests make it small
 GROWTH: Final = 4
 
 

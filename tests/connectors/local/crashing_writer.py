@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from samza_py.checkpoint import CheckpointStore, Grant
-from samza_py.connectors.local import LocalCheckpoints
+from samza_py.connectors.local import LocalCheckpoints, log
 from samza_py.seam import Seam, use_seam
 from tests.connectors.local.workload import JOB, commit
 
@@ -56,5 +56,6 @@ async def main(path: str, commits: int) -> None:
 
 if __name__ == "__main__":
     file, count, where, nth = sys.argv[1:]
+    log.SLICE_BYTES = 1  # a compaction takes many commits
     with use_seam(Killing(where, int(nth))):
         asyncio.run(main(file, int(count)))

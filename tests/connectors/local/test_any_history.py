@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from samza_py.checkpoint import Change, Checkpoint, CheckpointStore, Claim, Grant
-from samza_py.connectors.local import LocalCheckpoints
+from samza_py.connectors.local import LocalCheckpoints, log
 from tests.connectors.local.workload import JOB, apply, restored
 
 TASKS = ("a/0", "b/ü")
@@ -76,6 +77,8 @@ class Model:
 @settings(deadline=None, max_examples=25)
 @given(steps, st.sampled_from(["1", "1KiB", "1MiB"]))
 def test_any_history_ends_in_the_state_it_should(steps: list[Commit | str], above: str) -> None:
+    """Compactions are begun with a commit and ended with a later one, or by the restart."""
+
     async def run(folder: str) -> None:
         checkpoints = LocalCheckpoints(Path(folder, "checkpoints.log"), compact_above=above)
         model = Model()
@@ -92,5 +95,6 @@ def test_any_history_ends_in_the_state_it_should(steps: list[Commit | str], abov
         assert await store.read() == model.newest
         await store.aclose()
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(log, "SLICE_BYTES", 1)
         asyncio.run(run(folder))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from samza_py.checkpoint import Change, Checkpoint, Grant
-from samza_py.connectors.local import LocalCheckpoints, disk
+from samza_py.connectors.local import LocalCheckpoints, disk, log
 from samza_py.connectors.local.compaction import Compaction
 from samza_py.connectors.local.opening import open_or_create
 from samza_py.connectors.local.scan import scan
@@ -31,6 +31,14 @@ class Points(Seam):
         self.seen.append(point)
 
 
+@pytest.fixture(params=[1, log.SLICE_BYTES], ids=["many slices", "one slice"])
+def slices(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How much of a compaction is done with each commit, beside what the commit's size asks for."""
+    monkeypatch.setattr(log, "SLICE_BYTES", request.param)
+    size: int = request.param
+    return size
+
+
 @pytest.fixture
 def points() -> Iterator[Points]:
     with use_seam(Points()) as points:
@@ -39,20 +47,20 @@ def points() -> Iterator[Points]:
 
 
 async def test_eight_tasks_that_commit_all_the_while_lose_nothing(
-    tmp_path: Path, points: Points
+    tmp_path: Path, points: Points, slices: int
 ) -> None:
     path = tmp_path / "checkpoints.log"
-    sizes: list[int] = []
     async with LocalCheckpoints(path, compact_above="48KiB").store(JOB) as store:
 
         async def work(task: str) -> None:
             claim, _ = await store.open(Grant(task))
             for number in range(1, 101):
                 await commit(store, claim, number)
-                sizes.append(size(path))
 
         await asyncio.gather(*map(work, TASKS))
     assert points.seen.count("local.compact.done") >= 2
+    begun, done = (points.seen.index(f"local.compact.{point}") for point in ("begun", "done"))
+    assert (points.seen[begun:done].count("local.synced") > 3) == (slices == 1)
     async with LocalCheckpoints(path).store(JOB) as store:
         for task in TASKS:
             claim, found = await store.open(Grant(task))
@@ -61,6 +69,7 @@ async def test_eight_tasks_that_commit_all_the_while_lose_nothing(
             assert await restored(store, claim, found.stores) == state(task, 100)
 
 
+@pytest.mark.usefixtures("slices")
 async def test_the_file_stays_within_a_few_times_its_live_content(tmp_path: Path) -> None:
     path = tmp_path / "checkpoints.log"
     async with LocalCheckpoints(path, compact_above="20KiB").store(JOB) as store:
@@ -75,6 +84,7 @@ async def test_the_file_stays_within_a_few_times_its_live_content(tmp_path: Path
     assert largest < 6 * 100 * 115
 
 
+@pytest.mark.usefixtures("slices")
 async def test_a_reader_that_began_before_it_reads_on_in_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "checkpoints.log"
     async with LocalCheckpoints(path, compact_above="200KiB").store(JOB) as store:
