@@ -5,6 +5,7 @@ They are the test of the suite itself: a check that no saboteur fails checks not
 
 from tests.conformance.saboteurs import (
     admins,
+    changelogs,
     coordinators,
     fetches,
     producers,
@@ -19,6 +20,7 @@ __all__ = [
     "SABOTEURS",
     "Saboteur",
     "admins",
+    "changelogs",
     "coordinators",
     "fetches",
     "producers",
