@@ -80,13 +80,16 @@ class PartitionBuffer:
         return Room(self._max_messages - self._messages, max(1, self._max_bytes - self._bytes))
 
     def fill(self, fetched: Fetched, unit: str) -> bool:
-        """Keep what a poll has brought; true when there is now something to take."""
+        """Keep what a poll has brought; true when the runner should look at it."""
+        unmoved = fetched.position == self.read_to
         self.read_to = fetched.position
         self.at_head = fetched.at_head
         self._remaining = fetched.remaining
         self._unit = unit
         self.finished = fetched.finished
         messages = list(fetched.messages)
+        if not messages and unmoved:
+            return True  # nothing to take and nothing to commit; but perhaps the head was reached
         if self.progress.resuming:
             stretches = self.progress.without_done(messages, fetched.position, self._compare)
         else:

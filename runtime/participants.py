@@ -151,6 +151,12 @@ class Stores(Participant):
                 partial(self._restore, claim, name, marker, engine),
             )
 
+    async def forget(self, claim: Claim, checkpoint: Checkpoint) -> None:
+        """Begin empty although there is a changelog: the next commit deletes what it holds."""
+        await self.recover(claim, checkpoint)
+        for overlay in self._overlays.values():
+            overlay.apply({key: None for key, _ in overlay.engine.items()})
+
     async def _restore(self, claim: Claim, name: str, marker: str, engine: StoreEngine) -> None:
         engine.wipe()
         seam().reached("restore.wiped")

@@ -112,6 +112,7 @@ class TaskScope:
     def state_changed(self, overlay: Overlay[Any, Any]) -> None:
         """A finished attempt has written state: commit early when much has come together."""
         if overlay.size > self._max_uncommitted:
+            self.crowded = True  # no further attempt until the commit has drawn its line
             self.commit_wanted.wake()
 
     def ask_to_stop(self) -> None:

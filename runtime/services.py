@@ -34,7 +34,8 @@ class Services:
         outboxes: of those producers, by output name.
         threads: for handlers that block.
         on_stop: asks the container to stop.
-        committed: told of every checkpoint written here, for partitions that wait on parents.
+        waiting: woken by every checkpoint written here, for partitions that wait on parents.
+        started_over: tasks whose old checkpoint was ignored here, as they were told to.
     """
 
     resolved: ResolvedJob
@@ -48,6 +49,14 @@ class Services:
     outboxes: dict[str, Outbox] = field(default_factory=dict[str, Outbox])
     limits: dict[Limit, asyncio.Semaphore] = field(default_factory=dict[Limit, asyncio.Semaphore])
     waiting: set[Wakeup] = field(default_factory=set[Wakeup])
+    started_over: set[str] = field(default_factory=set[str])
+
+    def starts_over(self, task: str) -> bool:
+        """Whether a task is to ignore its checkpoint; so only when it starts here for the first time."""
+        if not self.resolved.ignore_checkpoint or task in self.started_over:
+            return False
+        self.started_over.add(task)
+        return True
 
     @property
     def linger_s(self) -> float:

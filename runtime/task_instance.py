@@ -101,6 +101,9 @@ class TaskInstance:
             f"claiming {self.name}", lambda: services.store.open(self._grant)
         )
         seam().reached("start.claimed")
+        newest = checkpoint
+        if services.starts_over(self.name):
+            checkpoint = None  # where the store has set it aside there is none anyway
         if checkpoint is not None:
             refuse_lost_outputs(checkpoint, list(services.resolved.streams))
         self._buffers, starts_new = await opened_buffers(self.planned, checkpoint, services)
@@ -133,19 +136,22 @@ class TaskInstance:
         self._failures = Failures(self.scope, policies, self._spoil, self._sending.max_bytes)
         self._make_runner()
         kept = {} if checkpoint is None else self._kept(checkpoint.inputs)
+        stores = Stores(overlays, services.store)
         participants: list[Participant] = [
             Work(self.runner),
             Inputs(self._buffers, services.intakes, kept),
             Timers(self.scope),
             Ending(self.scope, self._buffers),
-            Stores(overlays, services.store),
+            stores,
             *self._sending.participants,
         ]
         for participant in participants:
             await participant.recover(self._claim, checkpoint)
+        if newest is not None and checkpoint is None:
+            await stores.forget(self._claim, newest)
         seam().reached("start.recovered")
         self._committer = Committer(
-            self._claim, services.store, participants, self._sending.transaction, checkpoint
+            self._claim, services.store, participants, self._sending.transaction, newest
         )
         if starts_new:
             await self.commit(force=True)
