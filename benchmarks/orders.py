@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 
 
@@ -46,3 +48,10 @@ def raw_orders(count: int) -> list[tuple[bytes, bytes]]:
 def priced(order: Order) -> Priced:
     """The handler's work."""
     return Priced(order.number, order.customer, order.amount * 1.2)
+
+
+def written_orders(folder: Path, count: int) -> Path:
+    """A file with one order a line."""
+    path = folder / "orders.jsonl"
+    path.write_bytes(b"\n".join(value for _, value in raw_orders(count)) + b"\n")
+    return path

@@ -1,0 +1,58 @@
+"""By hand: read a file of JSON lines, decode, await a handler, encode, keep."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.orders import Order, Priced, priced, written_orders
+
+
+class Read:
+    """What the handler gets: the decoded value of a line."""
+
+    __slots__ = ("value",)
+
+    value: Order
+
+
+async def handler(message: Read) -> Priced:
+    """The user's function."""
+    return priced(message.value)
+
+
+async def run(path: Path) -> list[bytes]:
+    """The loop."""
+    decode, encode = msgspec.json.Decoder(Order).decode, msgspec.json.Encoder().encode
+    out: list[bytes] = []
+    with path.open("rb") as lines:  # noqa: ASYNC230  (nothing else runs in this loop)
+        for line in lines:
+            message = Read()
+            message.value = decode(line)
+            out.append(encode(await handler(message)))
+    return out
+
+
+def main(count: int) -> None:
+    """Measure the loop alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = written_orders(Path(folder), count)
+        gc.collect()
+        gc.freeze()
+        began = time.process_time()
+        out = asyncio.run(run(path))
+        cpu_s = time.process_time() - began
+    if len(out) != count:
+        raise SystemExit(f"{len(out)} of {count} came out")
+    print(json.dumps({"us": cpu_s / count * 1e6}))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
