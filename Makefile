@@ -10,13 +10,15 @@ SHORT_CAMPAIGN ?= 10
 FULL_CAMPAIGN ?= 300
 SEED ?= 1
 VERSIONS_ARGS ?=
+REFERENCE := samza_py samza_py.testing samza_py.connectors.files samza_py.connectors.memory \
+        samza_py.connectors.local '!samza_py.runtime' '!samza_py.cli' 
 # Test processes at once; `make test WORKERS=0` runs all in one, for a debugger.
 WORKERS ?= auto
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-crash test check lint types floors test-memory test-slow simulate bench \
-        versions doctor environment lock audit sbom clean
+        versions doctor environment lock reference audit sbom clean
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses=8 --dist=worksteal
@@ -99,6 +101,12 @@ lock: ## write dev/locks anew from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo 'uv is needed. Install it with: pipx install uv' >&2; exit 1; }
 	$(ENVIRONMENT) run
 	@$(BIN)/python -m dev.lock
+
+reference: ## write the API reference to build/reference, from the docstrings
+	$(SAY) 'reference: build/reference/index.html'
+	$(ENVIRONMENT) run reference
+	@$(BIN)/python -m pdoc --docformat google --output-directory build/reference \
+		$(REFERENCE)
 
 audit: ## known vulnerabilities in the locked dependencies (asks the network)
 	$(SAY) 'audit: known vulnerabilities in the locked dependencies'
