@@ -30,12 +30,12 @@ class _Throttle:
     def __init__(self, every_s: float) -> None:
         self._every_ms = every_s * 1000
         self._kept_back = 0
-        self._said_at_ms = 0
+        self._said_at_ms: int | None = None
 
     def more(self) -> str | None:
         """What to add to a line that may be said now; None where it is kept back."""
         now = seam().now_ms()
-        if now - self._said_at_ms < self._every_ms:
+        if self._said_at_ms is not None and now - self._said_at_ms < self._every_ms:
             self._kept_back += 1
             return None
         more = f" (and {self._kept_back} more since)" if self._kept_back else ""
