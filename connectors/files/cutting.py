@@ -23,7 +23,7 @@ class Cutting:
         self._at = 0
         self._more: list[bytes] = []
         self._length = 0  # of what is not cut, in _data and _more
-        self._wanted = 1  # how much must be there before another look is worth it
+        self._wanted = 0  # how much must be there before another look is worth it
         self._final = False
 
     def add(self, data: bytes, *, final: bool) -> None:
@@ -37,7 +37,7 @@ class Cutting:
         """Whether the next ``cut`` belongs into a thread."""
         if self.cutter.skipping:
             return self._length > 0 or self._final
-        return self._wanted > HEAVY_BYTES and (self._length >= self._wanted or self._final)
+        return self._wanted >= HEAVY_BYTES and (self._length >= self._wanted or self._final)
 
     @property
     def rest(self) -> bytes:
@@ -64,25 +64,25 @@ class Cutting:
             whole = len(block) == self._length
             records = self.cutter.cut(block, final=self._final and whole)
             if records.used:
-                self._wanted = 1
+                self._wanted = 0
                 return self._used(records)
-            if whole:
+            if whole or (size < HEAVY_BYTES <= 4 * size):
                 break
             size *= 4
-        # As much again each time: so that a record is looked at a few times and no more.
-        self._wanted = 2 * self._length
-        if self._length > self.cutter.limit:
-            self.cutter.start_skipping(self._data[self._at :])
-            self._forget()
+        if len(block) > self.cutter.limit:
+            self.cutter.start_skipping(block)
+            self._at += len(block)
+            self._length -= len(block)
+            self._wanted = 0
+        else:
+            # As much again each time, so that a record is looked at a few times and no more.
+            self._wanted = 2 * self._length if whole else 4 * size
         return None
 
     def _used(self, records: Records) -> Records:
         self._at += records.used
         self._length -= records.used
         return records
-
-    def _forget(self) -> None:
-        self._data, self._at, self._length, self._wanted = b"", 0, 0, 1
 
     def _join(self) -> None:
         if self._more:

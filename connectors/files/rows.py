@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import StringIO
-from typing import ClassVar, Protocol, cast
+from typing import ClassVar, Final, Protocol, cast
 
 from samza_py.connectors.files.failures import DamagedError
 from samza_py.connectors.files.lines import BYTE_ORDER_MARK
@@ -25,6 +25,9 @@ from samza_py.connectors.files.records import (
     Records,
 )
 from samza_py.connectors.files.sources import CHUNK_BYTES, Source
+
+_MOST_ROWS: Final = 1024
+"""How many rows are read one by one before the loop gets its turn."""
 
 
 class _Parser(Protocol):
@@ -89,7 +92,8 @@ class RowCutter(Cutter):
             text = block.decode()
         except UnicodeDecodeError:
             return self._careful(block, block.decode("utf-8", "surrogateescape"), final=final)
-        if self._header and used <= self.limit:
+        # A larger block is one whose first row is not complete in a smaller one.
+        if self._header and used <= min(self.limit, 2 * self.block_bytes):
             plain = self._plain(block, text)
             if plain is not None:
                 return plain
@@ -112,7 +116,8 @@ class RowCutter(Cutter):
         ends = _line_ends(block, 0)
         parser = self._parser(text)
         records = Records([], [], 0)
-        while self._header or not records.values:
+        most = _MOST_ROWS if self._header else 1
+        while len(records.values) < most:
             why = ""
             row: list[str] = []
             try:
