@@ -46,7 +46,9 @@ class Attempt(TaskContext[Any]):
         "size",
     )
 
-    def __init__(self, scope: TaskScope, message: Message[Any, Any] | None, attempt: int = 1) -> None:
+    def __init__(
+        self, scope: TaskScope, message: Message[Any, Any] | None, attempt: int = 1
+    ) -> None:
         self._scope = scope
         self._number = attempt
         self.message = message
@@ -103,10 +105,14 @@ class Attempt(TaskContext[Any]):
             self._views = {}
         view = self._views.get(store.name)
         if view is None:
-            view = self._views[store.name] = StoreView(self, self._scope.overlay(store), self._bound(store))
+            view = self._views[store.name] = StoreView(
+                self, self._scope.overlay(store), self._bound(store)
+            )
         return view
 
-    def set_timer(self, name: str, *, after: Duration | None = None, at_ms: int | None = None) -> None:
+    def set_timer(
+        self, name: str, *, after: Duration | None = None, at_ms: int | None = None
+    ) -> None:
         """Set a timer; see ``TaskContext.set_timer``."""
         self.check_open()
         handler = self._scope.spec.handler

@@ -159,7 +159,9 @@ class BatchRunner(Runner):
             self._finish(message, buffer)
         return batch
 
-    async def _run(self, batch: Sequence[AnyMessage], codec: Codec, buffer: PartitionBuffer) -> None:
+    async def _run(
+        self, batch: Sequence[AnyMessage], codec: Codec, buffer: PartitionBuffer
+    ) -> None:
         """Finish a batch, one way or another."""
         if not batch:
             return

@@ -50,7 +50,9 @@ class Caller:
         self._threads = threads
         self._limit = limit
 
-    async def call(self, message: Message[Any, Any], number: int, key: bytes | None, watched: Watched) -> None:
+    async def call(
+        self, message: Message[Any, Any], number: int, key: bytes | None, watched: Watched
+    ) -> None:
         """Call the handler for a decoded message; its effects are there when this returns.
 
         Args:
@@ -114,7 +116,9 @@ class Caller:
         else:
             self._keep(result, message, attempt, key)
 
-    def _keep(self, one: Any, message: Message[Any, Any], attempt: Attempt, key: bytes | None) -> None:
+    def _keep(
+        self, one: Any, message: Message[Any, Any], attempt: Attempt, key: bytes | None
+    ) -> None:
         if one is None:
             return
         to = self.to
@@ -166,7 +170,9 @@ def ended_call(watched: Watched, spec: TaskSpec, error: BaseException) -> BaseEx
     child = asyncio.current_task()
     if child is not None and child.cancelling() > 0:
         return error
-    return HandlerCancelledError("the handler raised CancelledError, though nobody had cancelled it")
+    return HandlerCancelledError(
+        "the handler raised CancelledError, though nobody had cancelled it"
+    )
 
 
 def unfolds(result: object) -> bool:

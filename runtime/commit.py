@@ -179,4 +179,6 @@ class Committer:
             stored = found.get(self._claim.task)
             if stored is not None and stored.epoch > self._claim.epoch:
                 raise FencedError(f"{self._claim.task} has a newer owner (epoch {stored.epoch})")
-            return stored is not None and stored.epoch == self._claim.epoch and stored.number == number
+            return (
+                stored is not None and stored.epoch == self._claim.epoch and stored.number == number
+            )

@@ -102,7 +102,9 @@ class ConcurrentRunner(Runner):
 
     def _give(self, worker: _Worker, item: _Item) -> None:
         if worker.child is None:
-            worker.child = asyncio.ensure_future(self._work(worker, item))
+            worker.child = asyncio.get_running_loop().create_task(
+                self._work(worker, item), name=f"worker {self.scope.name}"
+            )
             worker.watched.child = worker.child
         else:
             worker.item = item

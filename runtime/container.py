@@ -133,7 +133,9 @@ class Container:
 
     # What the coordinator says -------------------------------------------------------------------
 
-    async def _follow(self, coordinator: Coordinator, services: Services, children: Children) -> None:
+    async def _follow(
+        self, coordinator: Coordinator, services: Services, children: Children
+    ) -> None:
         """Start and stop tasks as the coordinator says."""
         async for event in coordinator.events():
             match event:
@@ -166,9 +168,7 @@ class Container:
         # Not a `finally`: a child that is cancelled before its first step never comes to one.
         child.add_done_callback(lambda _: self._has_left(supervisor))
 
-    async def _supervise(
-        self, supervisor: Supervisor, before: asyncio.Task[None] | None
-    ) -> None:
+    async def _supervise(self, supervisor: Supervisor, before: asyncio.Task[None] | None) -> None:
         """Run one task; where it fails, the others end in good order before the job does.
 
         Args:
@@ -211,7 +211,9 @@ class Container:
             if over.issuperset(names) and not self._supervisors and not self._done.done():
                 self._done.set_result(None)
 
-    def _revoke(self, task: str, deadline: float, coordinator: Coordinator, children: Children) -> None:
+    def _revoke(
+        self, task: str, deadline: float, coordinator: Coordinator, children: Children
+    ) -> None:
         supervisor = self._supervisors.get(task)
         children.start(self._give_up(task, supervisor, deadline, coordinator), f"revoke {task}")
 

@@ -73,7 +73,9 @@ class Static(Coordination):
         if self.count < 1:
             raise ConfigError("coordinator.count", "must be at least 1", self.count)
         if not 0 <= self.index < self.count:
-            raise ConfigError("coordinator.index", f"must be from 0 to {self.count - 1}", self.index)
+            raise ConfigError(
+                "coordinator.index", f"must be from 0 to {self.count - 1}", self.index
+            )
 
     @property
     def several(self) -> bool:  # type: ignore[override]  # derived from the count

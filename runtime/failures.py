@@ -142,7 +142,10 @@ class Failures:
         more = self._skips.more()
         if more is not None:
             where = message.where
-            logger.warning("task %s skipped %s%s: %r", self._scope.name, where, more, error)
+            told = _fields(self._scope.name, message)
+            logger.warning(
+                "task %s skipped %s%s: %r", self._scope.name, where, more, error, extra=told
+            )
 
     def _dead_letter(
         self, policy: DeadLetter, message: Received, error: Exception, attempts: int
@@ -154,8 +157,14 @@ class Failures:
         more = self._letters.more()
         if more is not None:
             task, where, to = self._scope.name, message.where, policy.to
-            logger.info("task %s sent %s to %s%s: %r", task, where, to, more, error)
+            told = _fields(task, message)
+            logger.info("task %s sent %s to %s%s: %r", task, where, to, more, error, extra=told)
         return sender, letter
+
+
+def _fields(task: str, message: Received) -> dict[str, str]:
+    """What a log record of a message carries beside its text."""
+    return {"task": task, "partition": str(message.partition)}
 
 
 def dead_letter(
@@ -190,5 +199,14 @@ def dead_letter(
         headers.append(("samza-sha256", hashlib.sha256(value).hexdigest().encode()))
         value = value[:room]
     return Outgoing(
-        stream, message.raw_key, value, message.timestamp_ms, headers, None, message, 0, True, task.partition("/")[0]
+        stream,
+        message.raw_key,
+        value,
+        message.timestamp_ms,
+        headers,
+        None,
+        message,
+        0,
+        True,
+        task.partition("/")[0],
     )

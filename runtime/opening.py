@@ -50,7 +50,9 @@ async def opened_services(
     admins: dict[str, Admin] = {}
     for name, system in resolved.systems.items():
         streams = {s.name: s for s in resolved.streams.values() if s.system.name == name}
-        admins[name] = await open_anew(f"system {name}", partial(system.admin, streams), stack, timeout_s)
+        admins[name] = await open_anew(
+            f"system {name}", partial(system.admin, streams), stack, timeout_s
+        )
         await _create(name, admins[name], resolved, timeout_s)
     if resolved.ignore_checkpoint:
         aside = resolved.checkpoints.set_aside(job.name)
@@ -62,7 +64,9 @@ async def opened_services(
         stack,
         timeout_s,
     )
-    services = Services(resolved, await _resources(resolved, stack), store, admins, threads, on_stop)
+    services = Services(
+        resolved, await _resources(resolved, stack), store, admins, threads, on_stop
+    )
     for name, system in resolved.systems.items():
         inputs = resolved.inputs_of(name)
         if inputs:
@@ -76,9 +80,7 @@ async def opened_services(
     return services
 
 
-async def open_anew(
-    what: str, make: Callable[[], T], stack: AsyncExitStack, timeout_s: float
-) -> T:
+async def open_anew(what: str, make: Callable[[], T], stack: AsyncExitStack, timeout_s: float) -> T:
     """Open a new object, again and again while its system is away."""
 
     async def once() -> T:

@@ -81,7 +81,9 @@ class Overlay(Generic[K, V]):
         try:
             return self._encode_key(key)
         except Exception as error:
-            raise SerdeError(f"key {key!r} does not fit store {self.store.name}: {error}") from error
+            raise SerdeError(
+                f"key {key!r} does not fit store {self.store.name}: {error}"
+            ) from error
 
     def encoded_value(self, value: V) -> bytes:
         """A value's bytes. Raises ``SerdeError``."""

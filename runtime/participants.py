@@ -249,7 +249,9 @@ class Outputs(Participant):
         prefix = f"{self._system}."
         mine = {n.removeprefix(prefix): t for n, t in tokens.items() if n.startswith(prefix)}
         producer = self._producer
-        await retried(f"recovering {self._system} for {claim.task}", lambda: producer.recover(claim, mine))
+        await retried(
+            f"recovering {self._system} for {claim.task}", lambda: producer.recover(claim, mine)
+        )
 
 
 def refuse_lost_outputs(checkpoint: Checkpoint, declared: Sequence[str]) -> None:

@@ -31,7 +31,14 @@ class Codec:
         to: the sender of the task's ``to``, or None.
     """
 
-    __slots__ = ("_key_content", "_nullable", "_value_content", "decode_key", "decode_value", "encode_key")
+    __slots__ = (
+        "_key_content",
+        "_nullable",
+        "_value_content",
+        "decode_key",
+        "decode_value",
+        "encode_key",
+    )
 
     def __init__(self, source: Input[Any, Any], to: Sender | None) -> None:
         self.decode_key: Callable[[Any], Any] = source.key_serde.decoder()
@@ -52,7 +59,9 @@ class Codec:
             if message.raw_value is None and self._nullable:
                 message.value = None
             elif message.raw_value is None:
-                raise SerdeError(f"there is no value (a tombstone), which {self._value_content!r} does not allow")
+                raise SerdeError(
+                    f"there is no value (a tombstone), which {self._value_content!r} does not allow"
+                )
             else:
                 message.value = self.decode_value(message.raw_value)
         except SerdeError:

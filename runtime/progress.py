@@ -197,7 +197,9 @@ class Progress:
         while inherited and (position is END or compare(position, inherited[0].last) >= 0):
             leave_run()
         # A position inside a run says nothing of its own: the run's end will.
-        inside = bool(inherited) and position is not END and compare(position, inherited[0].first) >= 0
+        inside = (
+            bool(inherited) and position is not END and compare(position, inherited[0].first) >= 0
+        )
         if open_ or not inside:
             stretches.append((open_, open_[-1].offset if inside else position))
         return stretches

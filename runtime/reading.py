@@ -66,13 +66,13 @@ async def _start(
     position = await retried(
         f"finding the start of {partition}", lambda: admin.start_position(partition, start)
     )
-    shown = "its end" if position is END else f"offset {position}"
     logger.info(
-        "task %s has no checkpoint for %s: it starts at %s (after %s)",
+        "task %s has no checkpoint for %s: it starts at %s (position %s)",
         planned.name,
         partition,
         _shown(start),
-        shown,
+        "END" if position is END else position,
+        extra={"task": planned.name, "partition": str(partition)},
     )
     return position
 

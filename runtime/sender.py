@@ -23,7 +23,17 @@ class Sender:
         handler: the name of the handler that sends.
     """
 
-    __slots__ = ("encode_key", "encode_value", "handler", "key_serde", "name", "pending", "pending_bytes", "port", "stream")
+    __slots__ = (
+        "encode_key",
+        "encode_value",
+        "handler",
+        "key_serde",
+        "name",
+        "pending",
+        "pending_bytes",
+        "port",
+        "stream",
+    )
 
     def __init__(self, output: Output[Any, Any], port: Port, handler: str) -> None:
         self.handler = handler
@@ -59,7 +69,16 @@ class Sender:
         except Exception as error:
             raise self.misfit(error) from error
         return Outgoing(
-            self.stream, raw_key, raw_value, timestamp_ms, headers, partition, source, number, False, self.handler
+            self.stream,
+            raw_key,
+            raw_value,
+            timestamp_ms,
+            headers,
+            partition,
+            source,
+            number,
+            False,
+            self.handler,
         )
 
     def result(
@@ -109,4 +128,3 @@ class Sender:
         self.pending = []
         self.pending_bytes = 0
         return len(pending)
-

@@ -134,10 +134,16 @@ class SendingOpener:
             await transaction.aopen()
             return OpenTransaction(transaction)
 
-        sending.transaction = await retried(f"opening the transaction of {self._claim.task}", open_one)
+        sending.transaction = await retried(
+            f"opening the transaction of {self._claim.task}", open_one
+        )
 
     async def _open_system(
-        self, sending: Sending, system: str, outputs: Mapping[str, Output[Any, Any]], home: str | None
+        self,
+        sending: Sending,
+        system: str,
+        outputs: Mapping[str, Output[Any, Any]],
+        home: str | None,
     ) -> None:
         promises = {output.promise for output in outputs.values()}
         own = self._services.hosts.get(system)

@@ -109,7 +109,11 @@ class SerialRunner(Runner):
         """The same for a plain or async handler, without a call that can be saved."""
         scope, progress, watch = self.scope, buffer.progress, self._watch
         codec = self.codecs[buffer.key.partition]
-        decode_key, decode_value, encode_key = codec.decode_key, codec.decode_value, codec.encode_key
+        decode_key, decode_value, encode_key = (
+            codec.decode_key,
+            codec.decode_value,
+            codec.encode_key,
+        )
         handler, takes_context = self.caller.handler, self.caller.takes_context
         known, most = self._values, scope.max_attempt_bytes
         to = self.caller.to
@@ -170,7 +174,16 @@ class SerialRunner(Runner):
                             except Exception as error:
                                 raise to.misfit(error) from error
                             outgoing = Outgoing(
-                                stream, raw_key, data, message.timestamp_ms, (), None, message, 0, False, sent_by
+                                stream,
+                                raw_key,
+                                data,
+                                message.timestamp_ms,
+                                (),
+                                None,
+                                message,
+                                0,
+                                False,
+                                sent_by,
                             )
                             if type(data) is bytes:
                                 size = len(data) if raw_key is None else len(data) + len(raw_key)
@@ -199,7 +212,9 @@ class SerialRunner(Runner):
                 if scope.stopping or scope.crowded:
                     return
                 if to is not None and (
-                    to.pending is not pending or len(pending) >= room or to.pending_bytes >= room_bytes
+                    to.pending is not pending
+                    or len(pending) >= room
+                    or to.pending_bytes >= room_bytes
                 ):
                     return
         finally:

@@ -162,7 +162,8 @@ class TaskInstance:
         return {
             partition: progress
             for partition, progress in inputs.items()
-            if partition not in self.planned.inputs and (partition.system, partition.stream) in streams
+            if partition not in self.planned.inputs
+            and (partition.system, partition.stream) in streams
         }
 
     def _outputs(self) -> dict[str, Output[Any, Any]]:
@@ -292,7 +293,7 @@ class TaskInstance:
                 watched.look(now, spec.timeout_s)
             stalled = self._stalls.cause(self.runner.watched, now)
             if stalled is not None and self._stalled is None:
-                logger.warning("task %s: %s", self.name, stalled)
+                logger.warning("task %s: %s", self.name, stalled, extra={"task": self.name})
             self._stalled = stalled
 
     # Committing --------------------------------------------------------------------------------
@@ -350,7 +351,10 @@ class TaskInstance:
                 await self.commit()
         except (SamzaError, TimeoutError) as failed:
             logger.warning(
-                "task %s could not commit what it had finished (%r) after: %s", self.name, failed, error
+                "task %s could not commit what it had finished (%r) after: %s",
+                self.name,
+                failed,
+                error,
             )
 
     # Stopping ----------------------------------------------------------------------------------
@@ -369,7 +373,9 @@ class TaskInstance:
             self._running.cancel()
         else:
             self._children.fail(
-                StalledError(f"task {self.name} could not make its last commit in time: {self._doing()}")
+                StalledError(
+                    f"task {self.name} could not make its last commit in time: {self._doing()}"
+                )
             )
 
     async def close(self) -> None:

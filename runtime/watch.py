@@ -91,7 +91,9 @@ class StallWatch:
         waited = now - self._full_since
         if waited < self._stall_after_s:
             return None
-        return f"waits {waited:.0f} s for room in {', '.join(full)}: what it sent is not durable yet"
+        return (
+            f"waits {waited:.0f} s for room in {', '.join(full)}: what it sent is not durable yet"
+        )
 
     def doing(self, watched: Sequence[Watched], now: float, least_s: float = 0.0) -> str | None:
         """The call that has been running longest, if for so long."""
