@@ -104,18 +104,22 @@ async def test_a_file_that_cannot_grow_keeps_all_that_was_acknowledged(tmp_path:
     assert await found(path) == int(after)
 
 
-async def test_a_full_disk_is_said_and_a_run_with_room_is_right(small_disk: Path) -> None:
+async def test_a_full_disk_is_said_and_a_run_with_room_is_right(
+    small_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = small_disk / "checkpoints.log"
     put(small_disk / "other", b"x" * (120 << 10))
     async with LocalCheckpoints(path, compact_above="16KiB").store(JOB) as store:
         claim, _ = await store.open(Grant(TASK))
         number, error = await until_refused(store, claim)
         assert re.match(rf"cannot write {path}: No space .*ENOSPC.* free there", str(error))
+        caplog.clear()
     os.unlink(small_disk / "other")
     async with LocalCheckpoints(path).store(JOB) as store:
         claim, newest = await store.open(Grant(TASK))
         assert newest is not None
         assert newest.number == number
+        assert not caplog.records, "half a commit was left behind"
         entries = await restored(store, claim, newest.stores)
         assert len(entries["counts"]) == number
         await store.write(claim, plain(claim.epoch, number + 1), None)
