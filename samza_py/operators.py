@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, overload
 
 from samza_py.message import Message, Record
 from samza_py.system import Output
@@ -60,7 +60,11 @@ class Flow(Generic[K, V]):
     settings: Any
     steps: tuple[Step, ...] = ()
 
-    def map(self, fn: Callable[[V], V2 | Awaitable[V2]]) -> Flow[K, V2]:
+    @overload
+    def map(self, fn: Callable[[V], Awaitable[V2]]) -> Flow[K, V2]: ...
+    @overload
+    def map(self, fn: Callable[[V], V2]) -> Flow[K, V2]: ...
+    def map(self, fn: Callable[[V], Any]) -> Flow[K, Any]:
         """Turn each value into another; the function may be ``async def``."""
         return self._then(Step("map", fn))
 
@@ -68,11 +72,19 @@ class Flow(Generic[K, V]):
         """Keep the values for which the function is true."""
         return self._then(Step("filter", fn))
 
-    def flat_map(self, fn: Callable[[V], Iterable[V2] | Awaitable[Iterable[V2]]]) -> Flow[K, V2]:
+    @overload
+    def flat_map(self, fn: Callable[[V], Awaitable[Iterable[V2]]]) -> Flow[K, V2]: ...
+    @overload
+    def flat_map(self, fn: Callable[[V], Iterable[V2]]) -> Flow[K, V2]: ...
+    def flat_map(self, fn: Callable[[V], Any]) -> Flow[K, Any]:
         """Turn each value into none, one or several; the key stays."""
         return self._then(Step("flat_map", fn))
 
-    def key_by(self, fn: Callable[[V], K2 | Awaitable[K2]]) -> Flow[K2, V]:
+    @overload
+    def key_by(self, fn: Callable[[V], Awaitable[K2]]) -> Flow[K2, V]: ...
+    @overload
+    def key_by(self, fn: Callable[[V], K2]) -> Flow[K2, V]: ...
+    def key_by(self, fn: Callable[[V], Any]) -> Flow[Any, V]:
         """Give what follows another key, computed from the value.
 
         The message goes to the partition of that key at the output; it stays in the same task

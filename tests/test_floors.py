@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-LATE = ["pydantic", "pydantic_settings", "fsspec", "rich", "uvloop", "yaml", "cramjam", "aiohttp"]
+LATE = ["pydantic", "fsspec", "rich", "uvloop", "yaml", "cramjam"]
 """What the face must not load: each costs a newcomer's first import more than the face itself."""
 
 pytestmark = pytest.mark.tooling
