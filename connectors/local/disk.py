@@ -96,6 +96,19 @@ def is_there(path: Path) -> bool:
     raise CheckpointError(f"{path} is {kind}: checkpoints need a file, new or of this job")
 
 
+def leads_to(path: Path, fd: int) -> bool:
+    """Whether a name is still that of an open file."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(fd))
+    except OSError:
+        return False
+
+
+def lock_of(path: Path) -> Path:
+    """The name of the lock beside a file."""
+    return path.with_name(path.name + ".lock")
+
+
 def lock(path: Path) -> int:
     """Take the lock beside a file, for as long as the returned descriptor is open.
 
@@ -105,8 +118,7 @@ def lock(path: Path) -> int:
         CheckpointError: another process, or another store of this one, has it.
         OSError: it cannot be opened.
     """
-    name = path.with_name(path.name + ".lock")
-    fd = open_private(name, os.O_RDWR | os.O_CREAT)
+    fd = open_private(lock_of(path), os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.ftruncate(fd, 0)

@@ -67,13 +67,6 @@ class OpenFile:
         known = self.index.tasks.get(task)
         return max(known.epoch if known else 0, self.header.floor)
 
-    def is_in_place(self) -> bool:
-        """Whether its name still leads to it."""
-        try:
-            return os.path.samestat(os.stat(self.path), os.fstat(self.fd))
-        except OSError:
-            return False
-
     def view(self) -> View:
         """A view of it as it is now; with a descriptor of its own."""
         return View(self.path, os.dup(self.fd), self.header.seed)

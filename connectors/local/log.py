@@ -171,11 +171,17 @@ class CheckpointLog:
 
     def _why_not(self) -> str | None:
         """Why nothing may be written; None where it may."""
-        if self._lost is None and self._file is not None and not self._file.is_in_place():
+        file = self._file
+        if self._lost is not None or file is None:
+            return self._lost
+        if not disk.leads_to(self._path, file.fd):
             self._lost = (
                 f"{self._path} was moved or removed while it was in use: what is written to it "
                 "would not be found again"
             )
+        lock = disk.lock_of(self._path)
+        if not disk.leads_to(lock, self._lock_fd):
+            self._lost = f"{lock} was removed while it was in use: another process may be writing"
         return self._lost
 
     def _on_disk(self, file: OpenFile, payloads: list[bytes]) -> tuple[list[Place], int]:
@@ -199,7 +205,11 @@ class CheckpointLog:
             )
             self._cut(file)
             raise
-        seam().reached("local.synced")
+        try:
+            seam().reached("local.synced")
+        except BaseException:
+            self._lost = f"{self._path} was left right after a write"
+            raise
         return written
 
     def _cut(self, file: OpenFile) -> None:

@@ -255,6 +255,21 @@ async def test_a_file_that_is_moved_away_takes_no_more_commits(path: Path) -> No
             await commit(store, claim, 2)
 
 
+async def test_a_lock_that_is_removed_ends_the_writing(path: Path) -> None:
+    async with LocalCheckpoints(path).store(JOB) as first:
+        claim, _ = await first.open(Grant(TASK))
+        await commit(first, claim, 1)
+        os.unlink(f"{path}.lock")
+        async with LocalCheckpoints(path).store(JOB) as second:
+            newer, _ = await second.open(Grant(TASK))
+            with pytest.raises(CheckpointError, match=r"\.lock was removed while it was in use"):
+                await commit(first, claim, 2)
+            await commit(second, newer, 2)
+    found = await opened(path)
+    assert found is not None
+    assert (found.epoch, found.number) == (newer.epoch, 2)
+
+
 async def test_a_closed_store_writes_nothing(path: Path) -> None:
     async with LocalCheckpoints(path).store(JOB) as store:
         claim, _ = await store.open(Grant(TASK))
