@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -164,7 +164,7 @@ class LocalCheckpointStore(CheckpointStore):
 
     async def restore(
         self, claim: Claim, store: str, marker: str
-    ) -> AsyncIterator[Sequence[Change]]:
+    ) -> AsyncGenerator[Sequence[Change], None]:
         """Read back a store's entries in batches. See ``CheckpointStore.restore``.
 
         Only the newest checkpoint's marker can be restored; the file forgets older entries.

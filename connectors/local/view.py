@@ -52,6 +52,10 @@ class View:
         if fd >= 0:
             os.close(fd)
 
+    def __del__(self) -> None:
+        # A caller that is cancelled while its thread makes a view never gets to see it.
+        self.close()
+
     def record(self, place: Place) -> Record:
         """The record at a place.
 
