@@ -91,8 +91,11 @@ class StagingProducer(WritingProducer, TwoPhaseProducer):
         self._pending.clear()
         self._claim = claim
         staged = self._broker.staged
+        # Another system of the same broker may have staged for the same task.
+        own = set(self._physical.values())
         for name, left in list(staged.items()):
-            if left.owner == (claim.job, claim.task) and left.epoch <= claim.epoch:
+            owned = left.owner == (claim.job, claim.task) and left.physical in own
+            if owned and left.epoch <= claim.epoch:
                 del staged[name]
         if self._link.watched:
             await self._link.after("recover")
