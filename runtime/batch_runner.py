@@ -76,6 +76,9 @@ class BatchCaller(Caller):
     async def _keep_records(self, result: Any, attempt: Attempt, only: AnyMessage | None) -> None:
         if inspect.isawaitable(result):
             result = await result
+        # Counted for each input message: what names an output for ever must not depend on which
+        # messages happened to share a batch.
+        numbers: dict[int, int] = {}
         for record in result or ():
             source = record.source if isinstance(record, Record) else None
             if source is None:
@@ -87,8 +90,10 @@ class BatchCaller(Caller):
                 )
             if self.to is None:
                 raise no_output(self.scope.spec, record)
+            number = numbers.get(id(source), 0)
+            numbers[id(source)] = number + 1
             key = self.codec.key_for_output(source)
-            attempt.keep(self.to, self.to.result(record, source, key, attempt.number))
+            attempt.keep(self.to, self.to.result(record, source, key, number))
 
 
 class BatchRunner(Runner):
