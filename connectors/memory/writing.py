@@ -181,7 +181,8 @@ class WritingProducer(Producer):
         if self.requests is Requests.WHOLE and struck:
             lost = [fate for fate in struck.values() if fate.written]
             if lost:
-                return dict.fromkeys(range(len(lanes)), lost[0])
+                rejected = {i: f for i, f in struck.items() if isinstance(f.failure, Rejected)}
+                return dict.fromkeys(range(len(lanes)), lost[0]) | rejected
         if self.requests is Requests.ORDERED:
             failed: set[Hashable] = set()
             for i, lane in enumerate(lanes):
