@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,6 +43,8 @@ class Counting:
         lasting_s: about how long the handlers take for all of it, by their waits.
         settings: for the job, as environment.
         ordered: whether records of a partition are to come out in their order.
+        repeats: how many records may be there twice: none, unless it is at least once.
+        job: the file of the job.
     """
 
     folder: Path
@@ -55,6 +57,8 @@ class Counting:
     kills: int = 0
     history: list[str] = field(default_factory=list[str])
     ordered: bool = True
+    repeats: int = 0
+    job: str = "counting.py"
 
     def __post_init__(self) -> None:
         self.lines = write_input(self.folder / "in", self.load, self.seed)
@@ -75,41 +79,36 @@ class Counting:
         found: dict[str, int] = json.loads((self.folder / "hits.json").read_text())
         return found
 
-    def start(
-        self,
-        kill: str = "",
-        arguments: tuple[str, ...] = (),
-        before: Callable[[], None] | None = None,
-    ) -> subprocess.Popen[bytes]:
-        """Start the job; its log goes to a file of this start. ``before`` runs in the child."""
+    @property
+    def most_memory(self) -> int:
+        """The most memory that the last run had which ended by itself, in bytes."""
+        return int((self.folder / "used.txt").read_text())
+
+    def start(self, kill: str = "", arguments: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
+        """Start the job; its log goes to a file of this start."""
         self.starts += 1
         settings = {
             "CAMPAIGN_FOLDER": str(self.folder),
             "CAMPAIGN_VARIANT": self.variant,
             "CAMPAIGN_HITS": str(self.folder / "hits.json"),
+            "CAMPAIGN_USED": str(self.folder / "used.txt"),
             "CAMPAIGN_KILL": kill,
             **self.settings,
         }
         command = [sys.executable, str(HERE / "failpoint.py"), "run", "--progress", "none"]
         with self.log_file(self.starts).open("wb") as log:
             return subprocess.Popen(
-                [*command, *arguments, str(HERE / "jobs" / "counting.py")],
+                [*command, *arguments, str(HERE / "jobs" / self.job)],
                 env=environment(settings),
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=before,
             )
 
-    def run(
-        self,
-        kill: str = "",
-        arguments: tuple[str, ...] = (),
-        before: Callable[[], None] | None = None,
-    ) -> int:
+    def run(self, kill: str = "", arguments: tuple[str, ...] = ()) -> int:
         """Start it and wait for its end; its exit code, negative for a signal."""
-        return self.ended(self.start(kill, arguments, before), kill or "to the end")
+        return self.ended(self.start(kill, arguments), kill or "to the end")
 
     def ended(self, process: subprocess.Popen[bytes], what: str) -> int:
         """Wait for the end of a process that was started here."""
@@ -160,9 +159,11 @@ class Counting:
 
     def check(self) -> dict[str, int]:
         """Have the checker compare input and output; fails the test where anything is wrong."""
-        order = () if self.ordered else ("--any-order",)
+        flags = [f"--repeats={self.repeats}"]
+        flags += ["--any-order"] * (not self.ordered)
+        flags += ["--records-only"] * (self.job != "counting.py")
         done = subprocess.run(
-            [sys.executable, "-I", str(HERE / "checker.py"), str(self.folder), *order],
+            [sys.executable, "-I", str(HERE / "checker.py"), str(self.folder), *flags],
             capture_output=True,
             text=True,
             check=False,

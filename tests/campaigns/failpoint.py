@@ -2,6 +2,9 @@
 
     CAMPAIGN_KILL=commit.staged:2 CAMPAIGN_HITS=hits.json python failpoint.py run job.py
 
+`CAMPAIGN_FILE_LIMIT` is the size in bytes that no file of the process may exceed: a write behind it
+fails, as on a full disk. `CAMPAIGN_USED` names a file that is told the most memory it ever had.
+
 Nothing of this is in the package: it puts a seam of its own in the place of the real one. What it
 leaves, where the process ends by itself, is how often each point was reached.
 """
@@ -11,6 +14,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import resource
 import signal
 import sys
 import threading
@@ -44,10 +48,22 @@ class KillingSeam(Seam):
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
+def most_memory() -> int:
+    """The most memory that this process ever had, in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
 def run() -> int:
     """Run the command line with the points that the environment names."""
     point, _, hit = os.environ.get("CAMPAIGN_KILL", "").partition(":")
     killing = KillingSeam(point, int(hit or 1))
+    limit = int(os.environ.get("CAMPAIGN_FILE_LIMIT", "0"))
+    if limit:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    used = os.environ.get("CAMPAIGN_USED")
+    if used:
+        atexit.register(lambda: Path(used).write_text(str(most_memory())))
     hits = os.environ.get("CAMPAIGN_HITS")
     if hits:
         atexit.register(lambda: Path(hits).write_text(json.dumps(killing.counts)))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import resource
 import shutil
 import subprocess
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -50,13 +49,3 @@ def _mount(*arguments: str) -> None:
     done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
         raise NoSmallDiskError(done.stderr.strip())
-
-
-def files_no_larger_than(size: int) -> Callable[[], None]:
-    """For a child before it starts: a write behind this many bytes fails, as on a full disk."""
-    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-
-
-def memory_no_larger_than(size: int) -> Callable[[], None]:
-    """For a child before it starts: it gets no more address space than this."""
-    return lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size))

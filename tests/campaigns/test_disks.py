@@ -11,12 +11,7 @@ import pytest
 
 from tests.campaigns.driving import KILLED, Counting, chance_of
 from tests.campaigns.numbered import Load
-from tests.campaigns.small_disks import (
-    NoSmallDiskError,
-    SmallDisk,
-    files_no_larger_than,
-    small_disk,
-)
+from tests.campaigns.small_disks import NoSmallDiskError, SmallDisk, small_disk
 
 pytestmark = pytest.mark.campaign
 
@@ -80,10 +75,11 @@ def test_a_file_that_may_not_grow_further_ends_the_job_and_a_start_after_it_is_r
 ) -> None:
     """For users who may mount nothing: the operating system refuses in the same place."""
     campaign = Counting(tmp_path, "serial", seed, Load(records=400), settings=dict(GROWING))
-    code = campaign.run(before=files_no_larger_than(limit))
-    assert code == 1, campaign.log()
+    campaign.settings["CAMPAIGN_FILE_LIMIT"] = str(limit)
+    assert campaign.run() == 1, campaign.log()
     assert "File too large" in campaign.log()
     assert "Traceback" not in campaign.log()
+    del campaign.settings["CAMPAIGN_FILE_LIMIT"]
     campaign.finish()
     campaign.check()
 

@@ -1,0 +1,83 @@
+"""The real runtime keeps every promise in thousands of small worlds in which things go wrong."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterable
+
+import pytest
+
+from samza_py.producer import Promise, Requests
+from tests.simulator.__main__ import COMMAND
+from tests.simulator.generating import scenario_of
+from tests.simulator.scenario import Scenario
+from tests.simulator.simulation import run_seeds
+
+CHUNK = 25
+#: How far the seeds of two campaigns lie apart.
+APART = 1_000_000
+
+
+def play(seeds: Iterable[int]) -> int:
+    """Play seeds; fails at the first that finds something."""
+    played = 0
+    for outcome in run_seeds(seeds):
+        played += 1
+        if outcome.violations:
+            pytest.fail(outcome.report(COMMAND), pytrace=False)
+    return played
+
+
+@pytest.mark.parametrize("first", range(1, 101, CHUNK))
+def test_no_invariant_breaks_in_the_first_hundred_seeds(first: int) -> None:
+    play(range(first, first + CHUNK))
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("first", range(101, 501, CHUNK))
+def test_no_invariant_breaks_in_the_seeds_up_to_five_hundred(first: int) -> None:
+    play(range(first, first + CHUNK))
+
+
+@pytest.mark.campaign
+def test_no_invariant_breaks_in_seeds_that_nobody_has_seen(seconds: float, seed: int) -> None:
+    until = time.monotonic() + seconds
+    first = seed * APART
+    in_time = itertools.takewhile(lambda _: time.monotonic() < until, itertools.count(first))
+    print(f"{play(in_time)} seeds from {first} on")
+
+
+@pytest.fixture(scope="module")
+def scenarios() -> list[Scenario]:
+    """The scenarios that every `make test` plays."""
+    return [scenario_of(seed) for seed in range(1, 501)]
+
+
+def test_the_seeds_of_a_test_run_cover_every_promise_under_every_guarantee(
+    scenarios: list[Scenario],
+) -> None:
+    seen = {(s.guarantee, s.promise(output)) for s in scenarios for output in "ABD"}
+    assert seen == {
+        (guarantee, promise)
+        for guarantee in ("at_least_once", "exactly_once")
+        for promise in Promise
+        if (guarantee, promise) != ("exactly_once", Promise.AT_LEAST_ONCE)
+    }
+
+
+def test_the_seeds_of_a_test_run_cover_every_kind_of_task_order_and_request(
+    scenarios: list[Scenario],
+) -> None:
+    plans = [plan for scenario in scenarios for plan in scenario.handlers]
+    shapes = {plan.shape for plan in plans}
+    assert shapes == {"plain", "async", "yield", "batch", "object", "blocking"}
+    assert {(plan.order, plan.concurrency > 1) for plan in plans} == {
+        (order, many) for order in ("key", "partition", "none") for many in (False, True)
+    }
+    assert {plan.policy.last for plan in plans} == {"fail", "skip", "dead"}
+    assert {plan.store for plan in plans} == {"none", "own", "shared"}
+    assert {scenario.requests for scenario in scenarios} == set(Requests)
+    assert {scenario.containers for scenario in scenarios} == {1, 2, 3}
+    assert any(plan.timers for plan in plans)
+    assert any(scenario.splits for scenario in scenarios)
