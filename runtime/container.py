@@ -120,8 +120,8 @@ class Container:
 
     async def _joined(self, services: Services, stack: AsyncExitStack) -> Coordinator:
         """Plan the tasks, and open the line to whatever says which of them are ours."""
-        partitions = await read_partitions(self._resolved, services.admins)
-        tasks = planned_tasks(self._resolved.job.tasks, partitions)
+        services.partitions = await read_partitions(self._resolved, services.admins)
+        tasks = planned_tasks(self._resolved.job.tasks, services.partitions)
         self._planned = {task.name: task for task in tasks}
         coordination, job = self._resolved.coordination, self._resolved.job.name
         return await open_anew(

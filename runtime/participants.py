@@ -17,6 +17,7 @@ from samza_py.runtime.commit import Draft, Participant
 from samza_py.runtime.intake import Intake
 from samza_py.runtime.overlay import Overlay
 from samza_py.runtime.port import Port
+from samza_py.runtime.reading import Opened
 from samza_py.runtime.runner import Runner
 from samza_py.runtime.scope import TaskScope
 from samza_py.seam import seam
@@ -45,11 +46,12 @@ class Inputs(Participant):
 
     def __init__(
         self,
-        buffers: Sequence[PartitionBuffer],
+        opened: Opened,
         intakes: Mapping[str, Intake],
         kept: Mapping[Partition, InputProgress],
     ) -> None:
-        self._buffers = buffers
+        self._buffers = opened.buffers
+        self._known = opened.known
         self._intakes = intakes
         self._kept = kept
 
@@ -59,6 +61,8 @@ class Inputs(Participant):
         Children of a closed partition may still wait for the word that it was read to its end.
         """
         draft.inputs.update(self._kept)
+        if self._known:
+            draft.control["known"] = self._known
         for buffer in self._buffers:
             draft.inputs[buffer.key.partition] = buffer.progress.snapshot()
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from samza_py.admin import AtOffset, AtTime, Newest, Oldest, StartAt
 from samza_py.assignment import PlannedTask, natural_order
@@ -14,21 +16,35 @@ from samza_py.runtime.backoff import retried
 from samza_py.runtime.buffer import PartitionBuffer
 from samza_py.runtime.progress import Progress
 from samza_py.runtime.services import Services
+from samza_py.system import Input
 
 logger = logging.getLogger(__name__)
 
 
+@dataclass(slots=True)
+class Opened:
+    """The partitions of a task, before it reads.
+
+    Attributes:
+        buffers: one a partition, standing where the checkpoint says or where the input starts.
+        starts_new: a start was resolved that no checkpoint has yet.
+        known: by ``system.stream``, the partitions that were there when its starts were resolved.
+    """
+
+    buffers: list[PartitionBuffer]
+    starts_new: bool
+    known: dict[str, Any]
+
+
 async def opened_buffers(
     planned: PlannedTask, checkpoint: Checkpoint | None, services: Services
-) -> tuple[list[PartitionBuffer], bool]:
-    """One buffer a partition, standing where the checkpoint says or where the input starts.
-
-    Returns:
-        The buffers, and whether a start was resolved that no checkpoint has yet.
+) -> Opened:
+    """Stand at the checkpoint in every partition, and where there is none at a resolved start.
 
     Raises:
         PositionLostError: a stream was made anew since the checkpoint.
     """
+    starts = Starts(planned, checkpoint, services)
     options = services.resolved.options
     share = max(1, len(planned.inputs))
     buffers: list[PartitionBuffer] = []
@@ -38,7 +54,7 @@ async def opened_buffers(
         known = None if checkpoint is None else checkpoint.inputs.get(partition)
         lineage = planned.infos[partition].lineage
         if known is None:
-            known = InputProgress(await _start(partition, source.start, services, planned), lineage)
+            known = InputProgress(await starts.resolve(partition, source), lineage)
             resolved_any = True
         elif known.lineage and lineage and known.lineage != lineage:
             raise PositionLostError(
@@ -56,25 +72,81 @@ async def opened_buffers(
                 priority=planned.spec.priorities.get(str(source), 0),
             )
         )
-    return buffers, resolved_any
+    return Opened(buffers, resolved_any, starts.known)
 
 
-async def _start(
-    partition: Partition, start: StartAt, services: Services, planned: PlannedTask
-) -> Position:
-    admin = services.admins[partition.system]
-    position = await retried(
-        f"finding the start of {partition}", lambda: admin.start_position(partition, start)
-    )
-    logger.info(
-        "task %s has no checkpoint for %s: it starts at %s (position %s)",
-        planned.name,
-        partition,
-        _shown(start),
-        "END" if position is END else position,
-        extra={"task": planned.name, "partition": str(partition)},
-    )
-    return position
+class Starts:
+    """Where the partitions of a task begin that no checkpoint knows.
+
+    A partition that has come since the handler first ran begins at its oldest message, wherever
+    the input was told to start: what was written to it meanwhile must not be passed over. Which
+    were there is noted in the checkpoints of all tasks of the handler, since a new partition is
+    most often a new task.
+
+    Args:
+        planned: the task.
+        checkpoint: its own.
+        services: of the container.
+    """
+
+    def __init__(
+        self, planned: PlannedTask, checkpoint: Checkpoint | None, services: Services
+    ) -> None:
+        own = {} if checkpoint is None else checkpoint.control.get("known", {})
+        self.known: dict[str, Any] = dict(own)
+        self._planned = planned
+        self._services = services
+        self._noted: dict[str, list[Any]] | None = None
+
+    async def resolve(self, partition: Partition, source: Input[Any, Any]) -> Position:
+        """The position after which to read."""
+        start = source.start
+        name = str(source)
+        if not isinstance(start, Oldest):
+            if self._noted is None:
+                self._noted = await self._read_noted()
+            noted = self._noted.get(name)
+            self.known[name] = _compact(p.id for p in self._services.partitions[name])
+            if noted and not any(_holds(ids, partition.id) for ids in noted):
+                start = Oldest()
+        admin = self._services.admins[partition.system]
+        position = await retried(
+            f"finding the start of {partition}", lambda: admin.start_position(partition, start)
+        )
+        logger.info(
+            "task %s has no checkpoint for %s: it starts at %s (position %s)",
+            self._planned.name,
+            partition,
+            _shown(start),
+            "END" if position is END else position,
+            extra={"task": self._planned.name, "partition": str(partition)},
+        )
+        return position
+
+    async def _read_noted(self) -> dict[str, list[Any]]:
+        """What the tasks of this handler have noted, by ``system.stream``."""
+        noted: dict[str, list[Any]] = {}
+        if self._services.resolved.ignore_checkpoint:
+            return noted
+        found = await retried("reading what other tasks know", self._services.store.read)
+        for task, kept in found.items():
+            if task.partition("/")[0] == self._planned.spec.name:
+                for name, ids in kept.control.get("known", {}).items():
+                    noted.setdefault(name, []).append(ids)
+        return noted
+
+
+def _compact(ids: Iterable[str]) -> int | list[str]:
+    """Partition ids for a checkpoint: their number where they count from 0, as Kafka's do."""
+    listed = sorted(ids)
+    count = len(listed)
+    return count if set(listed) == {str(at) for at in range(count)} else listed
+
+
+def _holds(ids: Any, wanted: str) -> bool:
+    if isinstance(ids, int):
+        return wanted.isdecimal() and int(wanted) < ids
+    return wanted in ids
 
 
 def _shown(start: StartAt) -> str:

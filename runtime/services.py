@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
-from samza_py.admin import Admin
+from samza_py.admin import Admin, PartitionInfo
 from samza_py.checkpoint import CheckpointStore
+from samza_py.message import Partition
 from samza_py.runtime.intake import Intake
 from samza_py.runtime.outbox import Outbox
 from samza_py.runtime.producing import ProducerHost
@@ -35,6 +36,7 @@ class Services:
         threads: for handlers that block.
         on_stop: asks the container to stop.
         waiting: woken by every checkpoint written here, for partitions that wait on parents.
+        partitions: of every input, by ``system.stream``.
         started_over: tasks whose old checkpoint was ignored here, as they were told to.
     """
 
@@ -49,6 +51,9 @@ class Services:
     outboxes: dict[str, Outbox] = field(default_factory=dict[str, Outbox])
     limits: dict[Limit, asyncio.Semaphore] = field(default_factory=dict[Limit, asyncio.Semaphore])
     waiting: set[Wakeup] = field(default_factory=set[Wakeup])
+    partitions: dict[str, Mapping[Partition, PartitionInfo]] = field(
+        default_factory=dict[str, Mapping[Partition, PartitionInfo]]
+    )
     started_over: set[str] = field(default_factory=set[str])
 
     def starts_over(self, task: str) -> bool:

@@ -12,7 +12,13 @@ from typing import Any
 
 from samza_py.assignment import PlannedTask
 from samza_py.checkpoint import Grant
-from samza_py.errors import ConnectorError, SamzaError, StalledError, TaskFailedError
+from samza_py.errors import (
+    ConnectorError,
+    PositionLostError,
+    SamzaError,
+    StalledError,
+    TaskFailedError,
+)
 from samza_py.message import Outgoing, Partition
 from samza_py.runtime.backoff import retried
 from samza_py.runtime.batch_runner import BatchCaller, BatchRunner
@@ -106,7 +112,8 @@ class TaskInstance:
             checkpoint = None  # where the store has set it aside there is none anyway
         if checkpoint is not None:
             refuse_lost_outputs(checkpoint, list(services.resolved.streams))
-        self._buffers, starts_new = await opened_buffers(self.planned, checkpoint, services)
+        opened = await opened_buffers(self.planned, checkpoint, services)
+        self._buffers = opened.buffers
         opener = SendingOpener(
             services,
             self._claim,
@@ -139,7 +146,7 @@ class TaskInstance:
         stores = Stores(overlays, services.store)
         participants: list[Participant] = [
             Work(self.runner),
-            Inputs(self._buffers, services.intakes, kept),
+            Inputs(opened, services.intakes, kept),
             Timers(self.scope),
             Ending(self.scope, self._buffers),
             stores,
@@ -153,7 +160,7 @@ class TaskInstance:
         self._committer = Committer(
             self._claim, services.store, participants, self._sending.transaction, newest
         )
-        if starts_new:
+        if opened.starts_new:
             await self.commit(force=True)
 
     def _kept(self, inputs: Any) -> dict[Partition, Any]:
@@ -203,6 +210,7 @@ class TaskInstance:
 
         Raises:
             TaskFailedError: a message failed for good. What was finished before is committed.
+            PositionLostError: nothing more can be read. What was finished is committed.
             StalledError: a stop took too long; what was finished is committed where possible.
             FencedError, TaskAbortedError, CheckpointError, ConnectorError: nothing more was
                 committed.
@@ -212,7 +220,7 @@ class TaskInstance:
         self._children.start(self._look_now_and_then(), f"watch {self.name}")
         try:
             await self._children.wait(self._running)
-        except TaskFailedError as error:
+        except (TaskFailedError, PositionLostError) as error:
             await self._commit_finished(error)
             raise
         if self._running.cancelled():
