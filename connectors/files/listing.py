@@ -5,12 +5,15 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from samza_py.connectors.files.declared import FileInput
 from samza_py.connectors.files.failures import reading
 from samza_py.connectors.files.paths import bucket_of, fixed_part, is_glob, matches, shown
 from samza_py.connectors.files.storage import Entry, Storage
 from samza_py.errors import ConnectorError
+
+_NAMED_CHARACTERS: Final = 200
 
 Listing = Mapping[str, Sequence[Entry]]
 """The files of each partition, by its id, in the order in which they are read."""
@@ -62,9 +65,12 @@ def lineage_of(stream: FileInput[object], files: Sequence[Entry], partitions: in
     digest = hashlib.sha256()
     for name, size in files:
         digest.update(f"{size} {name}\0".encode("utf-8", "surrogateescape"))
-    content = f"{len(files)} files, {sum(entry.size for entry in files)} bytes"
+    # Few files are named, as whoever reads two lineages wants to see which one differs.
+    named = ", ".join(f"{shown(name)} ({size} bytes)" for name, size in files)
+    if len(named) > _NAMED_CHARACTERS:
+        named = f"{len(files)} files, {sum(entry.size for entry in files)} bytes"
     place = f"{shown(stream.physical)} in {partitions} partitions"
-    return f"files/1 {stream.content} {place}: {content}, {digest.hexdigest()[:16]}"
+    return f"files/1 {stream.content} {place}: {named or 'no files'}, {digest.hexdigest()[:16]}"
 
 
 def _missing(storage: Storage, path: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import StringIO
 from typing import ClassVar, Final, Protocol, cast
@@ -101,20 +101,33 @@ class RowCutter(Cutter):
 
     def _plain(self, block: bytes, text: str) -> Records | None:
         """All rows at once; None where some row is not one line with the header's fields."""
-        header = self._header
+        lines = text.split("\n")
+        if not lines[-1]:
+            lines.pop()
+        # One name more than there are columns: a row with too many fields gets too many, too.
+        names = (*self._header, None)
         try:
             # No list of the rows is kept: lists are what the garbage collector walks through, and
             # that took longer than the parsing. Dicts of text are none of its business.
-            values = [dict(zip(header, row, strict=True)) for row in self._parser(text)]
-        except (csv.Error, ValueError):
+            values = [dict(zip(names, row)) for row in self._parser(lines)]  # noqa: B905
+        except csv.Error:
             return None
-        ends = _line_ends(block, self.position)
-        return Records(values, ends, len(block)) if len(values) == len(ends) else None
+        # A field that goes on in the next line makes fewer rows than lines.
+        if len(values) != len(lines) or set(map(len, values)) - {len(self._header)}:
+            return None
+        if text.isascii():
+            end = self.position
+            ends = [end := end + len(line) + 1 for line in lines]
+        else:
+            ends = _line_ends(block, self.position)
+        if ends:
+            ends[-1] = self.position + len(block)
+        return Records(values, ends, len(block))
 
     def _careful(self, block: bytes, text: str, *, final: bool) -> Records:
         """Row by row; stops in front of one that may go on in what has not been read yet."""
         ends = _line_ends(block, 0)
-        parser = self._parser(text)
+        parser = self._parser(StringIO(text, newline="\n"))
         records = Records([], [], 0)
         most = _MOST_ROWS if self._header else 1
         while len(records.values) < most:
@@ -156,8 +169,7 @@ class RowCutter(Cutter):
             return "the row is not UTF-8"
         return ""
 
-    def _parser(self, text: str) -> _Parser:
-        lines = StringIO(text, newline="\n")
+    def _parser(self, lines: Iterable[str]) -> _Parser:
         return cast("_Parser", csv.reader(lines, delimiter=self._delimiter, strict=True))
 
     def start_skipping(self, head: bytes) -> None:

@@ -216,7 +216,17 @@ async def test_the_same_files_have_the_same_lineage(tmp_path: Path) -> None:
 
     assert await partitions_of(stream) == before
     (lineage,) = before.values()
-    assert lineage.startswith("files/1 TextLines() infer in in 1 partitions: 2 files, 10 bytes, ")
+    told = "files/1 TextLines() infer in in 1 partitions: in/a (5 bytes), in/b (5 bytes), "
+    assert lineage.startswith(told)
+
+
+async def test_the_lineage_of_many_files_stays_short(tmp_path: Path) -> None:
+    fill(tmp_path, *(f"in/{n:04}" for n in range(500)))
+
+    (lineage,) = (await partitions_of(text(tmp_path, "in", max_partitions=1))).values()
+
+    assert ": 500 files, 4000 bytes, " in lineage
+    assert len(lineage) < 300
 
 
 @pytest.mark.parametrize("change", ["new in front", "new behind", "gone", "larger", "renamed"])
