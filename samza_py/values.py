@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 from samza_py.errors import ConfigError
 
@@ -52,7 +52,8 @@ def seconds(value: Duration, key: str) -> float:
         result = value.total_seconds()
     elif isinstance(value, str):
         result = _amount(value, _SECONDS, key, "a duration such as '200ms', '5s' or '2m'", "s")
-    elif isinstance(value, bool):
+    elif isinstance(value, bool) or not isinstance(cast("object", value), int | float):
+        # Settings files hold lists and tables too, whatever the annotation says.
         raise ConfigError(key, "is not a duration; write '5s' or a number of seconds", value)
     else:
         result = float(value)
@@ -71,7 +72,7 @@ def size_in_bytes(value: Size, key: str) -> int:
     Raises:
         ConfigError: it is below 1, or not a size at all.
     """
-    if isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(cast("object", value), int | str):
         raise ConfigError(key, "is not a size; write '64MiB' or a number of bytes", value)
     if isinstance(value, str):
         result = int(_amount(value, _BYTES, key, "a size such as '64KiB' or '1MiB'", "b"))

@@ -25,6 +25,9 @@ def converted(setting: Setting, given: Given) -> Any:
         return _secret(setting, given)
     if setting.annotation is Any:
         return given.value
+    if isinstance(given.value, bool) and setting.annotation in (int, float):
+        # Python takes a truth value for a number, and pydantic with it.
+        raise ConfigError(setting.key, f"must be a number; it is {shown(given.value)}")
     adapter = _adapter(setting)
     try:
         return adapter.validate_python(given.value)
