@@ -1,7 +1,7 @@
 """Every mistake in a job's settings is found before anything is opened, by its key and its place.
 
-A table of mistakes, through `check` and through `run`: exit code 2, the file, line and key, what was
-probably meant, no traceback, and nothing on the disk.
+A table of mistakes, through `check` and through `run`: exit code 2, the file, line and key, what
+was probably meant, no traceback, and nothing on the disk.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ IN_A_FILE: list[tuple[str, int, str]] = [
     ("[job]\nguarantee = 'exactly_twice'\n", 2, "exactly_once"),
     ("[job]\nprofile = 'fast'\n", 2, "low_latency"),
     ("[job]\nprofile = 'default'\nmax_outbox_messages = {a = 1}\n", 3, "job.max_outbox_messages"),
-    ("[jobs]\ncommit_interval = '1s'\n", 1, "did you mean job"),
-    ("\n[systems.brokers]\nlinger_ms = 1\n", 2, "did you mean systems.broker"),
+    ("[jobs]\ncommit_interval = '1s'\n", 2, "did you mean job"),
+    ("\n[systems.brokers]\nlinger_ms = 1\n", 3, "did you mean systems.broker"),
     ("[systems.broker]\nlinger = 1\n", 2, "did you mean systems.broker.linger_ms"),
     ("[systems.broker]\nlinger_ms = 'soon'\n", 2, "systems.broker.linger_ms"),
     ("[systems.files]\nroot = 7\n", 2, "systems.files.root"),
     ("[systems.files]\nroot = 'http://169.254.169.254/latest'\n", 2, "systems.files.root"),
-    ("[streams.order]\nname = 'x'\n", 1, "did you mean streams.orders"),
+    ("[streams.order]\nname = 'x'\n", 2, "did you mean streams.orders"),
     ("[streams.orders]\nnames = 'x'\n", 2, "did you mean streams.orders.name"),
 ]
 
@@ -97,7 +97,7 @@ JOBS: list[tuple[str, str]] = [
     ("to=priced ->", "outputs"),
     ("to=priced, outputs=[sent] -> to=orders", "orders"),
     ('Job("pricing" -> Job("pri cing"', "job name"),
-    ("@job.task(orders -> @job.task(", "reads nothing"),
+    ("@job.task(orders, -> @job.task(", "reads nothing"),
     ("to=priced, -> to=priced, max_concurrency=0,", "max_concurrency"),
     ("to=priced, -> to=priced, order='keys',", "order"),
     ("to=priced, -> to=priced, timeout='soon',", "timeout"),
@@ -169,7 +169,7 @@ def test_a_file_that_cannot_be_read_is_named(
 
 @commands
 @pytest.mark.parametrize(("variable", "value", "told"), IN_THE_ENVIRONMENT)
-def test_a_mistake_in_the_environment_is_named_by_its_variable(
+def test_a_mistake_in_the_environment_is_named_by_its_variable(  # noqa: PLR0917  (a table's row)
     command: str,
     variable: str,
     value: str,

@@ -36,21 +36,28 @@ def found_in(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name.partition(".")[0] for alias in node.names]
-            yield from (f"line {node.lineno}: {n}" for n in names if n in FORBIDDEN_MODULES)
         elif isinstance(node, ast.ImportFrom):
-            if (node.module or "").partition(".")[0] in FORBIDDEN_MODULES:
-                yield f"line {node.lineno}: {node.module}"
+            names = [(node.module or "").partition(".")[0]]
         elif isinstance(node, ast.Call):
-            function = node.func
-            if isinstance(function, ast.Name) and function.id in FORBIDDEN_CALLS:
-                yield f"line {node.lineno}: {function.id}()"
-            if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
-                called = (function.value.id, function.attr)
-                if called in FORBIDDEN_METHODS:
-                    yield f"line {node.lineno}: {'.'.join(called)}()"
-            for keyword in node.keywords:
-                if keyword.arg == "shell" and getattr(keyword.value, "value", False):
-                    yield f"line {node.lineno}: shell=True"
+            yield from (f"line {node.lineno}: {what}" for what in found_in_call(node))
+            continue
+        else:
+            continue
+        yield from (f"line {node.lineno}: {name}" for name in names if name in FORBIDDEN_MODULES)
+
+
+def found_in_call(node: ast.Call) -> Iterator[str]:
+    """What of a call is forbidden."""
+    function = node.func
+    if isinstance(function, ast.Name) and function.id in FORBIDDEN_CALLS:
+        yield f"{function.id}()"
+    if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
+        called = (function.value.id, function.attr)
+        if called in FORBIDDEN_METHODS:
+            yield f"{'.'.join(called)}()"
+    for keyword in node.keywords:
+        if keyword.arg == "shell" and getattr(keyword.value, "value", False):
+            yield "shell=True"
 
 
 def test_nothing_unpickles_or_evaluates() -> None:

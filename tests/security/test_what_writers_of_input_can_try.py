@@ -221,4 +221,4 @@ def test_a_job_file_that_others_may_write_to_is_refused(
         assert main([command, name]) == 2
         err = capfd.readouterr().err
         assert name in err
-        assert "writ" in err
+        assert "chmod o-w" in err
