@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -205,12 +206,16 @@ def sorted_out(files: list[bytes]) -> tuple[list[int], int]:
     return good, bad
 
 
-def _number(found: object) -> int:
-    if not isinstance(found, dict) or type(found.get("number")) is not int:
+def _number(found: Any) -> int:
+    fields: dict[str, Any] = {}
+    if isinstance(found, dict):
+        fields.update(cast("dict[str, Any]", found))
+    number = fields.get("number")
+    if type(number) is not int or not -(2**63) <= number < 2**64:
         raise TypeError("no item")
-    if type(found.get("poison", False)) is not bool or not -(2**63) <= found["number"] < 2**64:
+    if type(fields.get("poison", False)) is not bool:
         raise TypeError("no item")
-    return int(found["number"])
+    return number
 
 
 def test_a_packed_file_that_ends_too_early_gives_what_it_holds_and_a_dead_letter(

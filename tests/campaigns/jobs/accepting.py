@@ -30,7 +30,7 @@ class Item(msgspec.Struct):
 
 files = Files(root=FOLDER)
 limits: dict[str, Any] = msgspec.json.decode(os.environ.get("CAMPAIGN_LIMITS", "{}"))
-made = {"jsonl": files.jsonl, "csv": files.csv}[FORMAT]
+made: Any = {"jsonl": files.jsonl, "csv": files.csv}[FORMAT]
 anything = os.environ.get("CAMPAIGN_VALUE") == "any"
 items: FileInput[Any] = made("items", "in", value=dict if anything else Item, **limits)
 echoes = files.jsonl_output("echoes", "out/echoes", value=dict[str, Any])

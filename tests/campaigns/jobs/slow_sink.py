@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -116,7 +116,7 @@ class SlowSink(System):
 
 
 @asynccontextmanager
-async def folder() -> AsyncIterator[None]:
+async def folder() -> AsyncGenerator[None]:
     """The folder of the sink's file."""
     os.makedirs(f"{FOLDER}/out/counted", exist_ok=True)
     yield None
