@@ -11,7 +11,7 @@ FULL_CAMPAIGN ?= 300
 SEED ?= 1
 VERSIONS_ARGS ?=
 REFERENCE := samza_py samza_py.testing samza_py.connectors.files samza_py.connectors.memory \
-        samza_py.connectors.local '!samza_py.runtime' '!samza_py.cli' 
+        samza_py.connectors.local '!samza_py.runtime' '!samza_py.cli'
 # Test processes at once; `make test WORKERS=0` runs all in one, for a debugger.
 WORKERS ?= auto
 PYTEST_ARGS ?=
