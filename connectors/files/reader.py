@@ -202,14 +202,23 @@ class FileReader:
                 limit = self._stream.max_record_bytes
                 cutter, data = self._stream.format.cutter(source, position, limit)
                 opened = OpenedPart(self._prefix, cutter, part.plain)
-                return Piece(data, opened, left=self._left(source))
+                # What damage there is comes with a piece of its own, behind this one.
+                if not data and part.plain:
+                    data = source.read(CHUNK_BYTES)
+                return self._piece(source, data, opened, final=source.ended)
         return None
 
     def _go_on(self, source: Source) -> Piece:
         data = source.read(CHUNK_BYTES)
-        if not data:
+        return self._piece(source, data, final=not data or source.ended)
+
+    def _piece(
+        self, source: Source, data: bytes, part: OpenedPart | None = None, *, final: bool
+    ) -> Piece:
+        left = self._left(source)
+        if final:
             self.close()
-        return Piece(data, final=not data, left=self._left(source))
+        return Piece(data, part, final, left)
 
     def _position_in(self, part: Part) -> int | None:
         """Where to start in a part; None where it lies wholly in front of the position."""

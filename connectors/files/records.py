@@ -84,7 +84,9 @@ class Cutter(ABC):
 
     def skip(self, data: bytes, *, final: bool) -> Records:
         """Look for the end of the oversized record; used up without a record where it is not."""
-        end = len(data) if final else self._end_of_record(data)
+        end = self._end_of_record(data)
+        if end < 0 and final:
+            end = len(data)
         if end < 0:
             self._skipped += len(data)
             return Records([], [], len(data))

@@ -56,6 +56,11 @@ class Source(ABC):
                 raise PositionLostError(f"it has only {self.at} bytes, the position is {position}")
 
     @property
+    def ended(self) -> bool:
+        """Whether it is known without another read that nothing is left."""
+        return False
+
+    @property
     @abstractmethod
     def taken(self) -> int:
         """How many bytes of the stored file were read so far."""
@@ -90,6 +95,11 @@ class Plain(Source):
         if not data and self.at < self._size:
             raise PositionLostError(f"it shrank from {self._size} to {self.at} bytes")
         return data
+
+    @property
+    def ended(self) -> bool:
+        """Whether all of the stretch was read: a small file needs one call and no more."""
+        return self.at >= self._size
 
     @property
     def taken(self) -> int:
