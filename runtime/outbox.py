@@ -212,33 +212,26 @@ class OrderedOutbox(Outbox):
         messages, size = limits.messages, limits.bytes
         queue = self._queue
         while queue and messages > 0 and size > 0:
-            parcel = queue[0]
-            if parcel.port.closed:
-                self._discard(queue.popleft())
-                continue
-            if len(parcel.messages) > messages or parcel.bytes > size:
+            parcel = queue.popleft()
+            if not parcel.port.closed and (
+                len(parcel.messages) > messages or parcel.most_bytes > size
+            ):
                 count, counted = _fitting(parcel, messages, size)
                 if count == 0 and parcels:
+                    queue.appendleft(parcel)
                     break
                 if count == 0:
                     count, counted = 1, parcel.messages[0].size
                 if count < len(parcel.messages):
-                    parcel, queue[0] = parcel.split(count, counted)
-                else:
-                    queue.popleft()
-            else:
-                queue.popleft()
-            parcels.append(parcel)
-            messages -= len(parcel.messages)
-            size -= parcel.bytes
-        self._queued -= limits.messages - messages
-        self._queued_bytes -= limits.bytes - size
+                    parcel, rest = parcel.split(count, counted)
+                    queue.appendleft(rest)
+            self._queued -= len(parcel.messages)
+            self._queued_bytes -= parcel.bytes
+            if not parcel.port.closed:
+                parcels.append(parcel)
+                messages -= len(parcel.messages)
+                size -= parcel.most_bytes
         return parcels
-
-    def _discard(self, parcel: Parcel) -> None:
-        """Forget what a task has left behind."""
-        self._queued -= len(parcel.messages)
-        self._queued_bytes -= parcel.bytes
 
     def _put_back(self, parcels: Sequence[Parcel]) -> None:
         self._queue.extendleft(reversed(parcels))
@@ -304,12 +297,11 @@ def _again(parcel: Parcel, failures: Failures, start: int) -> Parcel | None:
     return Parcel(parcel.port, parcel.generation, again, size) if again else None
 
 
-def _fitting(parcel: Parcel, most: int, size: int) -> tuple[int, int]:
-    """How many of a parcel's first messages fit into a batch, and their bytes."""
+def _fitting(parcel: Parcel, most: int, size: int) -> tuple[int, int | None]:
+    """How many of a parcel's first messages fit into a batch, and their bytes where asked for."""
     messages = parcel.messages
-    if parcel.bytes <= size:
-        # Only the count is too large: the average will do, and asks no message for its size.
-        return most, parcel.bytes * most // len(messages)
+    if parcel.most_bytes <= size:
+        return most, None  # only the count is too large: no message is asked for its size
     counted = 0
     for count, message in enumerate(messages[:most]):
         if counted + message.size > size:

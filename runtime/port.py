@@ -16,23 +16,36 @@ from samza_py.message import Outgoing
 
 
 class Parcel:
-    """Messages of one task for one output, handed over together."""
+    """Messages of one task for one output, handed over together.
 
-    __slots__ = ("bytes", "generation", "messages", "port")
+    Attributes:
+        bytes: its share of what its task has handed over; an average where it was split by count.
+        most_bytes: what its messages are at most, for the limits of a batch.
+    """
+
+    __slots__ = ("bytes", "generation", "messages", "most_bytes", "port")
 
     def __init__(self, port: Port, generation: int, messages: list[Outgoing], size: int) -> None:
         self.port = port
         self.generation = generation
         self.messages = messages
         self.bytes = size
+        self.most_bytes = size
 
-    def split(self, count: int, size: int) -> tuple[Parcel, Parcel]:
-        """The first messages, which are so many bytes, and the rest."""
+    def split(self, count: int, size: int | None) -> tuple[Parcel, Parcel]:
+        """The first messages and the rest.
+
+        Args:
+            count: how many come first.
+            size: their bytes; None where nobody has asked each of them for its own.
+        """
         head, tail = self.messages[:count], self.messages[count:]
-        return (
-            Parcel(self.port, self.generation, head, size),
-            Parcel(self.port, self.generation, tail, self.bytes - size),
-        )
+        share = self.bytes * count // len(self.messages) if size is None else size
+        first = Parcel(self.port, self.generation, head, share)
+        rest = Parcel(self.port, self.generation, tail, self.bytes - share)
+        first.most_bytes = self.most_bytes if size is None else size
+        rest.most_bytes = self.most_bytes if size is None else self.most_bytes - size
+        return first, rest
 
 
 class TakesParcels(Protocol):

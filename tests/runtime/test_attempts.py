@@ -1,4 +1,4 @@
-"""An attempt is atomic: what it sends, stores and schedules happens when it succeeds, or not at all."""
+"""An attempt is atomic: what it sends, stores and schedules happens when it succeeds, or never."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from samza_py import (
 )
 from samza_py.connectors.memory import Memory, MemoryStream
 from samza_py.errors import RejectedError, TaskFailedError
-from tests.runtime.running import checkpoint, run, running, resolved, values
+from tests.runtime.running import checkpoint, resolved, run, running, values
 
 Words = MemoryStream[str, str]
 
@@ -195,7 +195,7 @@ async def test_a_store_that_was_taken_from_a_context_is_closed_with_it() -> None
         lambda: kept[0].get("a"),
         lambda: kept[0].put("a", "b"),
         lambda: kept[0].delete("a"),
-        lambda: kept[0].items(),
+        lambda: list(kept[0].items()),
     ):
         with pytest.raises(ContextClosedError):
             late()

@@ -7,6 +7,7 @@ import hashlib
 import logging
 import threading
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -179,7 +180,7 @@ async def test_retry_counts_the_first_call_waits_longer_each_time_and_then_does_
 
     ran = await run(job, memory)
     assert [attempt for attempt, _ in calls] == [1, 2, 3, 4]
-    waits = [later - sooner for (_, sooner), (_, later) in zip(calls, calls[1:], strict=False)]
+    waits = [later - sooner for (_, sooner), (_, later) in pairwise(calls)]
     for wait, longest in zip(waits, (1.0, 2.0, 3.0), strict=True):
         assert longest / 2 <= wait <= longest + 0.001
     (letter,) = memory.read_raw(dead)

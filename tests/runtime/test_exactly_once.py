@@ -1,4 +1,4 @@
-"""Cut off in the middle, started again: each kind of output keeps its promise, and so does state."""
+"""Cut off in the middle, started again: each kind of output keeps its promise, as does state."""
 
 from __future__ import annotations
 
@@ -120,7 +120,9 @@ async def test_a_connection_cut_at_any_time_repeats_and_loses_nothing(
         assert values(shop.memory, shop.out) == shop.expected(), f"cut after {tenths / 10} s"
 
 
-@pytest.mark.parametrize("operation", ["write", "receipt", "stage", "begin", "commit", "checkpoint"])
+@pytest.mark.parametrize(
+    "operation", ["write", "receipt", "stage", "begin", "commit", "checkpoint"]
+)
 @pytest.mark.parametrize("promise", EXACT)
 async def test_an_operation_that_fails_takes_the_task_back_and_not_the_job(
     operation: str, promise: Promise
@@ -147,9 +149,7 @@ async def test_an_operation_that_fails_takes_the_task_back_and_not_the_job(
 
 @pytest.mark.parametrize("promise", EXACT)
 @pytest.mark.parametrize("operation", ["stage", "commit", "checkpoint", "finish"])
-async def test_an_outcome_that_nobody_knows_is_found_out(
-    operation: str, promise: Promise
-) -> None:
+async def test_an_outcome_that_nobody_knows_is_found_out(operation: str, promise: Promise) -> None:
     shop = Shop(promise)
 
     class Unknown(Faults):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Generator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from samza_py import Job, Message, Record, StreamTask, TaskContext
+from samza_py import Job, Json, Message, Record, StreamTask, TaskContext
 from samza_py.connectors.memory import Memory, MemoryStream
 from samza_py.errors import TaskFailedError
 from tests.runtime.running import pairs, run, values
@@ -101,9 +101,7 @@ async def test_a_blocking_def_runs_in_a_thread_and_keeps_the_order(max_concurren
     threads: set[str] = set()
 
     def decorate(job: Job[None], words: Words, out: Words) -> None:
-        @job.task(
-            words, to=out, blocking=True, order="partition", max_concurrency=max_concurrency
-        )
+        @job.task(words, to=out, blocking=True, order="partition", max_concurrency=max_concurrency)
         def shout(word: Message[str, str], ctx: TaskContext[None]) -> str:
             threads.add(threading.current_thread().name)
             return word.value.upper()
@@ -134,7 +132,7 @@ async def test_a_plain_def_may_give_what_another_function_made(wrap: str) -> Non
         def __init__(self, word: str) -> None:
             self.word = word
 
-        def __await__(self) -> Iterator[Any]:
+        def __await__(self) -> Generator[Any, None, str]:
             yield from asyncio.sleep(0).__await__()
             return self.word
 
@@ -224,9 +222,7 @@ async def test_a_record_sets_key_headers_time_and_partition(with_context: bool) 
     memory, words, _ = streams("a")
     out = memory.stream("several", key=str, value=str, partitions=3)
     job = Job("records")
-    record = Record(
-        "new", key="other", headers=[("h", b"1")], timestamp_ms=7, partition="2"
-    )
+    record = Record("new", key="other", headers=[("h", b"1")], timestamp_ms=7, partition="2")
     if with_context:
 
         @job.task(words, to=out)
@@ -318,7 +314,7 @@ async def test_a_context_sends_to_declared_outputs_and_to_no_other() -> None:
     assert values(memory, other) == []
 
 
-async def test_what_a_context_sends_has_the_time_of_the_input_and_only_the_key_it_is_given() -> None:
+async def test_what_a_context_sends_has_the_time_of_the_input_and_only_the_given_key() -> None:
     memory, words, out = streams("a")
     job = Job("sending")
 
@@ -331,7 +327,8 @@ async def test_what_a_context_sends_has_the_time_of_the_input_and_only_the_key_i
     first, second = memory.read(out)
     assert (first.key, first.value, first.timestamp_ms) == ("k", "x", 5)
     assert list(first.headers) == [("h", b"1")]
-    assert (second.key, second.value, second.timestamp_ms) == (None, "y", 1000)
+    assert second.key is None
+    assert (second.value, second.timestamp_ms) == ("y", 1000)
 
 
 async def test_every_task_sees_what_the_lifespan_gave_once_for_the_container() -> None:
@@ -357,8 +354,8 @@ async def test_every_task_sees_what_the_lifespan_gave_once_for_the_container() -
 
 async def test_a_tombstone_is_a_value_where_the_type_says_so() -> None:
     memory = Memory()
-    words = memory.stream("words", key=str, value=str | None, finite=True)  # type: ignore[arg-type]
-    out = memory.stream("out", key=str, value=str | None)  # type: ignore[arg-type]
+    words = memory.stream("words", key=str, value=Json[str | None](), finite=True)
+    out = memory.stream("out", key=str, value=Json[str | None]())
     memory.put(words, "k", None)
     job = Job("tombstones")
     seen: list[object] = []

@@ -108,9 +108,7 @@ async def test_runs_up_to_the_bound_and_over_it_do_not_stop_a_partition_for_good
     assert after == "-1"
     assert len(done) == 4
     shop.slow.clear()
-    async with running(
-        resolved(shop.job(max_concurrency, max_done_runs=2), shop.memory)
-    ) as ran:
+    async with running(resolved(shop.job(max_concurrency, max_done_runs=2), shop.memory)) as ran:
         await ran.until(lambda: len(values(shop.memory, shop.out)) == 12)
         await ran.stop()
     assert sorted(values(shop.memory, shop.out)) == list(range(12))

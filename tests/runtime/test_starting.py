@@ -1,4 +1,4 @@
-"""Where partitions start: resolved and kept, after their parents, refused where that is not safe."""
+"""Where partitions start: resolved and kept, after their parents, refused where not safe."""
 
 from __future__ import annotations
 
@@ -293,5 +293,5 @@ async def test_an_input_without_partitions_is_refused() -> None:
     words = memory.stream("words", key=str, value=str)
     out = memory.stream("out", key=str, value=str)
     memory.broker.topic("words").logs.clear()
-    with pytest.raises(ConfigError, match="stream memory.words: has no partitions to read"):
+    with pytest.raises(ConfigError, match=r"stream memory\.words: has no partitions to read"):
         await run(copying(words, out), memory)
