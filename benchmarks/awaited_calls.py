@@ -11,7 +11,8 @@ MESSAGES = {64: "20000", 512: "80000"}
 
 def main() -> bool:
     """Measure in rounds of three; whether all bars hold."""
-    return all([measure(concurrency) for concurrency in MESSAGES])
+    held = [measure(concurrency) for concurrency in MESSAGES]
+    return all(held)
 
 
 def measure(concurrency: int) -> bool:

@@ -41,7 +41,7 @@ def measured(module: str, *args: str) -> dict[str, float]:
         RuntimeError: it failed; carries what it printed.
     """
     command = [sys.executable, "-m", module, *args]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
     figures: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
@@ -49,7 +49,9 @@ def measured(module: str, *args: str) -> dict[str, float]:
 
 
 def pairs(
-    first: Callable[[], dict[str, float]], second: Callable[[], dict[str, float]], count: int = PAIRS
+    first: Callable[[], dict[str, float]],
+    second: Callable[[], dict[str, float]],
+    count: int = PAIRS,
 ) -> list[tuple[dict[str, float], dict[str, float]]]:
     """Measure two things in turn, ``count`` times; one round before that is not counted."""
     first()

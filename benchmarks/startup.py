@@ -12,7 +12,7 @@ from benchmarks.measuring import PAIRS, Bar, middle, say
 
 def cpu_ms(command: Sequence[str]) -> float:
     """CPU of a whole process, in milliseconds."""
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode != 0:

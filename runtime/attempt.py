@@ -271,7 +271,8 @@ class StoreView(KeyValueStore[K, V], Generic[K, V]):
         message: Received | None = self._attempt.message
         if self._bound and (not isinstance(message, Message) or message.key != key):
             raise StoreError(
-                f"store {self._overlay.store.name} was asked for key {key!r} in a call for another key; "
+                f"store {self._overlay.store.name} was asked for key {key!r} in a call for "
+                "another key; "
                 "with max_concurrency > 1 declare it with shared=True"
             )
         return self._overlay.encoded_key(key)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from samza_py.errors import SerdeError
@@ -101,7 +101,7 @@ class BatchRunner(Runner):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        assert isinstance(self.caller, BatchCaller)  # noqa: S101  (made together)
+        assert isinstance(self.caller, BatchCaller)
         self._caller = self.caller
         self._watch = Watched()
         self.watched.append(self._watch)
@@ -124,7 +124,7 @@ class BatchRunner(Runner):
 
     async def _take_batch(self, buffer: PartitionBuffer) -> None:
         chunk = buffer.chunk()
-        assert chunk is not None  # noqa: S101  (for the type checker: the chooser has looked)
+        assert chunk is not None
         messages = chunk.messages[chunk.next : chunk.next + self.scope.spec.batch_messages]
         codec = self.codecs[buffer.key.partition]
         progress = buffer.progress

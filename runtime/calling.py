@@ -183,6 +183,7 @@ def unfolds(result: object) -> bool:
 def no_output(spec: TaskSpec, value: object) -> TypeError:
     """The error for a result that has nowhere to go."""
     return TypeError(
-        f"the handler of task {spec.name} returned {type(value).__name__}, but the task has no to=; "
+        f"the handler of task {spec.name} returned {type(value).__name__}, but the task has "
+        "no to=; "
         "add an output or return None"
     )

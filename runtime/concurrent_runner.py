@@ -125,7 +125,7 @@ class ConcurrentRunner(Runner):
                     self.scope.wakeup.wake()
                     await worker.wakeup.wait()
                     following, worker.item = worker.item, None
-                    assert following is not None  # noqa: S101  (woken only with an item)
+                    assert following is not None
                 item = following
         except asyncio.CancelledError:
             raise
@@ -198,7 +198,7 @@ class ConcurrentRunner(Runner):
     def _pop(self, buffer: PartitionBuffer) -> _Item | None:
         """Take one message off a buffer and number it; None where only a position was left."""
         chunk = buffer.chunk()
-        assert chunk is not None  # noqa: S101  (for the type checker: the chooser has looked)
+        assert chunk is not None
         item = None
         if chunk.next < len(chunk.messages):
             message = chunk.messages[chunk.next]

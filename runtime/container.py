@@ -109,7 +109,7 @@ class Container:
                 children.start(self._follow(coordinator, services, children), "coordinator")
                 if self._resolved.coordination.several:
                     children.start(self._look_for_the_end(services), "end of all")
-                assert self._done is not None  # noqa: S101  (set by run)
+                assert self._done is not None
                 await children.wait(self._done)
                 seam().reached("stop.closing")
             finally:
@@ -188,9 +188,9 @@ class Container:
 
     def _has_left(self, supervisor: Supervisor) -> None:
         self._left.append(supervisor.statistics())
-        if not supervisor.ended or self._resolved.coordination.several:
-            if self._supervisors.get(supervisor.name) is supervisor:
-                del self._supervisors[supervisor.name]
+        gone = not supervisor.ended or self._resolved.coordination.several
+        if gone and self._supervisors.get(supervisor.name) is supervisor:
+            del self._supervisors[supervisor.name]
         self._look_whether_done()
 
     async def _look_for_the_end(self, services: Services) -> None:
@@ -230,7 +230,7 @@ class Container:
                 await asyncio.wait((supervisor.child,))
         await retried(f"releasing task {task}", partial(coordinator.release, (task,)))
 
-    # Ending ----------------------------------------------------------------------------------------
+    # Ending --------------------------------------------------------------------------------------
 
     def request_stop(self) -> None:
         """Stop in good order: the first SIGTERM, a task's wish. ``run`` then returns."""
@@ -278,7 +278,7 @@ class Container:
         ):
             self._done.set_result(None)
 
-    # What people see ---------------------------------------------------------------------------------
+    # What people see -----------------------------------------------------------------------------
 
     def statistics(self) -> ContainerStatistics:
         """The container now; cheap enough to ask a few times a second."""

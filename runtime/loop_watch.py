@@ -62,11 +62,12 @@ class LoopWatch:
             seen = beats
 
     def _say(self) -> None:
-        frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001  (its documented use)
+        frame = sys._current_frames().get(self._loop_thread)
         stack = "" if frame is None else "".join(traceback.format_stack(frame, STACK_LINES))
         logger.warning(
-            "the event loop has stood still for over %.1f s in %s; an 'async def' handler must await "
-            "what takes long, a 'def' handler that blocks needs blocking=True. It stands at:\n%s",
+            "the event loop has stood still for over %.1f s in %s; an 'async def' handler must "
+            "await what takes long, a 'def' handler that blocks needs blocking=True. "
+            "It stands at:\n%s",
             self._after_s,
             self._doing(),
             stack.rstrip(),

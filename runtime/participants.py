@@ -267,6 +267,6 @@ def refuse_lost_outputs(checkpoint: Checkpoint, declared: Sequence[str]) -> None
     lost = [name for name, tokens in checkpoint.outputs.items() if tokens and name not in declared]
     if lost:
         raise CheckpointError(
-            f"the checkpoint has output staged for {', '.join(lost)}, which the job no longer declares; "
-            "run once with it declared, so that it is finished, then take it out"
+            f"the checkpoint has output staged for {', '.join(lost)}, which the job no longer "
+            "declares; run once with it declared, so that it is finished, then take it out"
         )

@@ -19,7 +19,7 @@ from samza_py.seam import seam
 from samza_py.system import Input
 
 
-class LeftUnread(Exception):  # noqa: N818  (not an error: the task is being stopped)
+class LeftUnread(Exception):
     """The task stops while a message waits in a backoff: it is left for the next start."""
 
 

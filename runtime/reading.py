@@ -58,8 +58,9 @@ async def opened_buffers(
             resolved_any = True
         elif known.lineage and lineage and known.lineage != lineage:
             raise PositionLostError(
-                f"{partition} was made anew since the checkpoint of task {planned.name} (it had lineage "
-                f"{known.lineage}, now it is {lineage}); start over with --ignore-checkpoint"
+                f"{partition} was made anew since the checkpoint of task {planned.name} (it had "
+                f"lineage {known.lineage}, now it is {lineage}); start over with "
+                "--ignore-checkpoint"
             )
         buffers.append(
             PartitionBuffer(

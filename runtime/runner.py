@@ -1,4 +1,4 @@
-"""What every kind of runner is: the one child of a task that takes messages and calls its handler."""
+"""What every kind of runner is: the child of a task that takes messages and calls its handler."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ class Runner(ABC):
                 await self._fire(name)
 
     async def _fire(self, name: str) -> None:
-        assert self._task is not None  # noqa: S101  (for the type checker: the caller has looked)
+        assert self._task is not None
         await self.caller.hook(f"timer {name!r}", self._task.on_timer, name, spends=name)
 
     def close(self) -> None:

@@ -81,7 +81,8 @@ class TaskScope:
             declared = ", ".join(str(known) for known in self.spec.outputs) or "none"
             raise ConfigError(
                 f"task {self.spec.name}",
-                f"sends to {output}, which it does not declare (outputs: {declared}); add it to outputs=[...]",
+                f"sends to {output}, which it does not declare (outputs: {declared}); "
+                "add it to outputs=[...]",
             )
         return sender
 

@@ -64,7 +64,7 @@ class SerialRunner(Runner):
     async def _take_slice(self, buffer: PartitionBuffer) -> None:
         """Work off the next messages of a buffer: as many as take about ``SLICE_S``."""
         chunk = buffer.chunk()
-        assert chunk is not None  # noqa: S101  (for the type checker: the chooser has looked)
+        assert chunk is not None
         start = chunk.next
         messages = chunk.messages[start : start + min(self._slice, self.chooser.most(buffer))]
         loop = asyncio.get_running_loop()
@@ -130,7 +130,7 @@ class SerialRunner(Runner):
                         message.key = decode_key(raw_key)
                     message.value = decode_value(message.raw_value)
                 except Exception:
-                    # Not a message, no value, or bytes that do not decode: rare, so looked at there.
+                    # Not a message, no value, or bytes that do not decode: rare, so seen to there.
                     try:
                         await self.processor.process(message, codec, watch)
                     except LeftUnread:

@@ -11,11 +11,11 @@ from typing import Any
 from samza_py.admin import Admin, PartitionInfo
 from samza_py.checkpoint import CheckpointStore
 from samza_py.message import Partition
+from samza_py.resolved import ResolvedJob
 from samza_py.runtime.intake import Intake
 from samza_py.runtime.outbox import Outbox
 from samza_py.runtime.producing import ProducerHost
 from samza_py.runtime.wakeup import Wakeup
-from samza_py.resolved import ResolvedJob
 from samza_py.task import Limit
 
 LINGER_S = {"default": 0.005, "low_latency": 0.0}
@@ -57,7 +57,7 @@ class Services:
     started_over: set[str] = field(default_factory=set[str])
 
     def starts_over(self, task: str) -> bool:
-        """Whether a task is to ignore its checkpoint; so only when it starts here for the first time."""
+        """Whether a task is to ignore its checkpoint: only at its first start in this container."""
         if not self.resolved.ignore_checkpoint or task in self.started_over:
             return False
         self.started_over.add(task)

@@ -1,4 +1,4 @@
-"""Numbers about a running container: counted per batch, read once a second by whoever shows them."""
+"""Numbers about a running container: counted per batch, read about once a second."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class StallWatch:
         self._full_since: float | None = None
 
     def cause(self, watched: Sequence[Watched], now: float) -> str | None:
-        """The cause, such as ``partition 3 of orders waits 41 s in `price`, key 'A17'``, or None."""
+        """The cause, such as ``partition 3 of orders waits 41 s in `price`, key 'A17'``, if any."""
         doing = self.doing(watched, now, self._stall_after_s)
         if doing is not None:
             return doing

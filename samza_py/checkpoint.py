@@ -69,7 +69,9 @@ class Checkpoint:
 
     epoch: int
     number: int = 0
-    inputs: Mapping[Partition, InputProgress] = field(default_factory=dict[Partition, InputProgress])
+    inputs: Mapping[Partition, InputProgress] = field(
+        default_factory=dict[Partition, InputProgress]
+    )
     outputs: Mapping[str, tuple[Token, ...]] = field(default_factory=dict[str, tuple[Token, ...]])
     stores: Mapping[str, str] = field(default_factory=dict[str, str])
     control: Mapping[str, Any] = field(default_factory=dict[str, Any])

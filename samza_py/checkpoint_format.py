@@ -53,7 +53,9 @@ def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
         )
         for partition, progress in checkpoint.inputs.items()
     ]
-    outputs = {name: [str(token) for token in tokens] for name, tokens in checkpoint.outputs.items()}
+    outputs = {
+        name: [str(token) for token in tokens] for name, tokens in checkpoint.outputs.items()
+    }
     return msgspec.json.encode(
         _Stored(
             VERSION,
@@ -81,14 +83,14 @@ def decode_checkpoint(data: bytes, where: str) -> Checkpoint:
         version = msgspec.json.decode(data, type=_Versioned).version
         if version != VERSION:
             raise CorruptCheckpointError(
-                f"the checkpoint at {where} has format version {version}, this samza-py reads up to "
-                f"{VERSION}: run a newer samza-py, or start over with --ignore-checkpoint"
+                f"the checkpoint at {where} has format version {version}, this samza-py reads up "
+                f"to {VERSION}: run a newer samza-py, or start over with --ignore-checkpoint"
             )
         stored = msgspec.json.decode(data, type=_Stored)
     except msgspec.DecodeError as error:
         raise CorruptCheckpointError(
-            f"the checkpoint at {where} is damaged ({error}); restore it from a copy, or start over "
-            "with --ignore-checkpoint, which reads the inputs from their configured start"
+            f"the checkpoint at {where} is damaged ({error}); restore it from a copy, or start "
+            "over with --ignore-checkpoint, which reads the inputs from their configured start"
         ) from error
     return Checkpoint(
         stored.epoch,

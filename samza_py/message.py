@@ -19,7 +19,7 @@ import msgspec
 from samza_py.errors import SerdeError
 
 Offset = NewType("Offset", str)
-"""Where a message stands in its partition: opaque, ordered only by its system's ``Admin.compare``."""
+"""Where a message stands in its partition: opaque, ordered only by ``Admin.compare``."""
 
 
 class End(Enum):

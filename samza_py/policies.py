@@ -77,7 +77,9 @@ class Retry:
         then: LastResort | None = None,
     ) -> None:
         if attempts < 1:
-            raise ConfigError("Retry.attempts", "counts the first call too, so at least 1", attempts)
+            raise ConfigError(
+                "Retry.attempts", "counts the first call too, so at least 1", attempts
+            )
         if isinstance(then, Retry):
             raise ConfigError("Retry.then", "must be Fail(), Skip() or DeadLetter(...)", then)
         put = object.__setattr__

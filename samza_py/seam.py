@@ -29,7 +29,7 @@ class Seam:
     watches_loop = True
 
     def __init__(self) -> None:
-        self.random = random.Random()  # noqa: S311  (jitter, not secrets)
+        self.random = random.Random()
 
     def now_ms(self) -> int:
         """The wall clock in milliseconds since 1970: for timestamps, never for durations."""
@@ -42,7 +42,9 @@ class Seam:
         """
         return await asyncio.to_thread(fn, *args, **kwargs)
 
-    async def in_pool(self, pool: Executor, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def in_pool(
+        self, pool: Executor, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         """Run a blocking call in a bounded pool of the runtime's; as ``in_thread`` otherwise."""
         context = copy_context()
         call = functools.partial(context.run, fn, *args, **kwargs)

@@ -126,7 +126,9 @@ class TaskSpec:
             parameters = inspect.signature(self.handler).parameters.values()
         except (TypeError, ValueError):
             return False
-        positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        positional = [
+            p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        ]
         return len(positional) > 1 or any(p.kind is p.VAR_POSITIONAL for p in parameters)
 
     def policy(self, stream: Input[Any, Any], job: ErrorPolicy) -> ErrorPolicy:

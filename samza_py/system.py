@@ -83,7 +83,12 @@ class _Declared:
     """What inputs and outputs share: a place in a system, and the serdes of what is there."""
 
     def __init__(
-        self, system: System, name: str, key: Serde[Any], value: Serde[Any], physical: str | None = None
+        self,
+        system: System,
+        name: str,
+        key: Serde[Any],
+        value: Serde[Any],
+        physical: str | None = None,
     ) -> None:
         if not name or any(c in name for c in "/[]\0") or name.strip() != name:
             raise ConfigError("stream name", "must be text without '/', '[' or ']'", name)

@@ -75,7 +75,9 @@ class TaskContext(ABC, Generic[R_co]):
         """The entries of a declared store. Raises ``ConfigError`` where it was not declared."""
 
     @abstractmethod
-    def set_timer(self, name: str, *, after: Duration | None = None, at_ms: int | None = None) -> None:
+    def set_timer(
+        self, name: str, *, after: Duration | None = None, at_ms: int | None = None
+    ) -> None:
         """Have ``on_timer`` called once, not before the given time; it survives restarts.
 
         Args:

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias, cast
 from samza_py.errors import ConfigError
 
 Duration: TypeAlias = float | int | str | timedelta
-"""Seconds as a number, a ``timedelta``, or text such as ``"200ms"``, ``"5s"``, ``"2m"``, ``"1h"``."""
+"""Seconds as a number, a ``timedelta``, or text such as ``"200ms"``, ``"5s"`` or ``"2m"``."""
 
 Size: TypeAlias = int | str
 """Bytes as a number, or text such as ``"64KiB"``, ``"1MiB"``, ``"10MB"``."""
@@ -92,7 +92,9 @@ def shown_size(size: float) -> str:
     return f"{size:.1f} GiB"
 
 
-def _amount(text: str, units: dict[str, float] | dict[str, int], key: str, want: str, bare: str) -> float:
+def _amount(
+    text: str, units: dict[str, float] | dict[str, int], key: str, want: str, bare: str
+) -> float:
     found = _AMOUNT.fullmatch(text)
     unit = found[2].lower() if found and found[2] else bare
     if found is None or unit not in units:

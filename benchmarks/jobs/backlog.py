@@ -22,7 +22,7 @@ def main(count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         # In a process of its own: what it takes to make the backlog is not the job's memory.
         write = f"{WRITE}written_orders(Path({folder!r}), {count})"
-        subprocess.run([sys.executable, "-c", write], check=True)  # noqa: S603
+        subprocess.run([sys.executable, "-c", write], check=True)
         files = Files(root=folder)
         orders = files.jsonl("orders", "orders.jsonl", value=Order)
         results = files.jsonl_output("priced", "priced", value=Priced)

@@ -32,7 +32,7 @@ async def run(path: Path) -> list[bytes]:
     """The loop."""
     decode, encode = msgspec.json.Decoder(Order).decode, msgspec.json.Encoder().encode
     out: list[bytes] = []
-    with path.open("rb") as lines:  # noqa: ASYNC230  (nothing else runs in this loop)
+    with path.open("rb") as lines:
         for line in lines:
             message = Read()
             message.value = decode(line)

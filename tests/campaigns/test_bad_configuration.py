@@ -169,7 +169,7 @@ def test_a_file_that_cannot_be_read_is_named(
 
 @commands
 @pytest.mark.parametrize(("variable", "value", "told"), IN_THE_ENVIRONMENT)
-def test_a_mistake_in_the_environment_is_named_by_its_variable(  # noqa: PLR0917  (a table's row)
+def test_a_mistake_in_the_environment_is_named_by_its_variable(
     command: str,
     variable: str,
     value: str,

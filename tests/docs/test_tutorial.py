@@ -1,4 +1,4 @@
-"""Runs the tutorial from top to bottom: its files are written, its commands run, its output seen."""
+"""Runs the tutorial from top to bottom: its files are written, its commands run and read."""
 
 import os
 import re
@@ -42,7 +42,7 @@ def run(command: Command, folder: Path) -> str:
     """Run a command as the reader would, in the tutorial's folder; give what it prints."""
     bin_folder = str(Path(sys.executable).parent)
     env = {**os.environ, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"}
-    done = subprocess.run(  # noqa: S602  (the tutorial's own lines)
+    done = subprocess.run(
         command.line,
         shell=True,
         cwd=folder,
