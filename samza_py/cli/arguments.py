@@ -36,7 +36,7 @@ settings, later ones win:
       commit_interval = "5s"
   `samza-py config job.py` lists every setting, its value and who set it.
   Secrets come from a file or the environment, never from --set:
-      SAMZA_SYSTEMS__KAFKA__PASSWORD_FILE=/run/secrets/kafka
+      SAMZA_SYSTEMS__NAME__PASSWORD_FILE=/run/secrets/name
 """
 
 _RUN = """\

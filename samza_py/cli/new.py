@@ -52,17 +52,16 @@ class PricedOrder:
 
 
 # A system is where streams live. Making one opens nothing; running the job does. Another system is
-# another import: `from samza_py.connectors.kafka import Kafka`, then `kafka.topic("orders", ...)`.
+# another import, such as `from samza_py.connectors.memory import Memory` for trying things out.
 files = Files(root=str(HERE))
 
 # A stream owns the type and the format of what is in it.
 orders = files.jsonl("orders", "{data}", value=Order)
 priced = files.jsonl_output("priced", "{out}", value=PricedOrder)
-failed = files.jsonl_output("failed", "{failed}", value=bytes)
+failed = files.dead_letters("failed", "{failed}")
 
 # The name stands in the checkpoints: keep it, and a new version goes on where this one stopped.
-# Without `checkpoints`, they are kept in a folder of your home; several containers need a place
-# that all of them can reach, such as Kafka.
+# Without `checkpoints`, they are kept in a folder of your home, whose path is printed at the start.
 job = Job("{job}", checkpoints=LocalCheckpoints(HERE / "{file_stem}-checkpoints.log"))
 
 

@@ -327,7 +327,8 @@ async def test_what_a_context_sends_has_the_time_of_the_input_and_only_the_given
     first, second = memory.read(out)
     assert (first.key, first.value, first.timestamp_ms) == ("k", "x", 5)
     assert list(first.headers) == [("h", b"1")]
-    assert second.key is None
+    no_key: object = second.key
+    assert no_key is None
     assert (second.value, second.timestamp_ms) == ("y", 1000)
 
 
