@@ -1,6 +1,7 @@
-"""All tests of the runtime run on virtual time."""
+"""All tests of the runtime run on virtual time, but for those that ask for the real one."""
 
-from collections.abc import Iterator, Mapping
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
@@ -8,8 +9,13 @@ from samza_py.seam import use_seam
 from tests.runtime.virtual_time import VirtualLoop, VirtualSeam
 
 
-def pytest_asyncio_loop_factories() -> Mapping[str, type[VirtualLoop]]:
-    """Loops whose clock jumps."""
+def pytest_asyncio_loop_factories(
+    item: pytest.Item,
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Loops whose clock jumps; the real one for tests that are marked with it."""
+    marker = item.get_closest_marker("asyncio")
+    if marker is not None and marker.kwargs.get("loop_factories"):
+        return {"real": asyncio.new_event_loop}
     return {"virtual": VirtualLoop}
 
 
