@@ -228,7 +228,13 @@ class Container:
             if not supervisor.child.done():
                 supervisor.drop()
                 await asyncio.wait((supervisor.child,))
-        await retried(f"releasing task {task}", partial(coordinator.release, (task,)))
+
+        async def release() -> None:
+            # Granted anew in the meantime: it was released, though the answer got lost.
+            if self._supervisors.get(task) in (None, supervisor):
+                await coordinator.release((task,))
+
+        await retried(f"releasing task {task}", release)
 
     # Ending --------------------------------------------------------------------------------------
 

@@ -54,7 +54,14 @@ class Coordinator(AsyncResource):
 
     @abstractmethod
     async def release(self, tasks: Collection[str]) -> None:
-        """Say that these revoked tasks are committed and closed here; a successor may start."""
+        """Say that these revoked tasks are committed and closed here; a successor may start.
+
+        Passes over what is not revoked: a call that is repeated because its outcome was unknown
+        may come when the task has been granted anew.
+
+        Raises:
+            UnavailableError: the outcome is not known; try again.
+        """
 
     @abstractmethod
     async def owns(self, task: str) -> bool:

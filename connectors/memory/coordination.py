@@ -161,9 +161,10 @@ class Script:
             self.grant(container)
 
     def release(self, container: str, tasks: Collection[str]) -> None:
-        """A container gives tasks up; those that it does not own are passed over."""
+        """A container gives tasks up; those that it was not asked for are passed over."""
         for task in tasks:
-            self._free(container, task)
+            if task in self._revoked:
+                self._free(container, task)
 
     def leave(self, container: str, member: _Member) -> None:
         """A container's coordinator is closed: what it still owns is free."""
