@@ -68,7 +68,7 @@ class Raw(Serde[bytes]):
         return bytes
 
 
-def _only_bytes(value: bytes | None) -> bytes | None:
+def _only_bytes(value: object) -> bytes | None:
     if value is None or isinstance(value, bytes):
         return value
     raise TypeError(f"the output takes bytes, not {type(value).__name__}; declare its type")
@@ -208,9 +208,9 @@ def serde_for(of: type[T] | Serde[T]) -> Serde[T]:
         return cast("Serde[T]", Text())
     if of is bytes:
         return cast("Serde[T]", Raw())
-    origin = get_origin(of)
-    if isinstance(cast("object", of), type) or origin is not None or of is Any:
-        return Json(of)
+    given: object = of
+    if isinstance(given, type) or get_origin(given) is not None or given is Any:
+        return Json(cast("type[T]", given))
     raise ConfigError("value", "must be a type or a serde such as Json[Order]()", of)
 
 

@@ -11,7 +11,7 @@ from samza_py.errors import ConfigError
 from samza_py.policies import DeadLetter, ErrorPolicy, Retry
 from samza_py.store import Store
 from samza_py.system import Input, Output
-from samza_py.task import Limit, StreamTask
+from samza_py.task import Limit
 
 Order = Literal["key", "partition", "none"]
 ReadBy = Literal["arrival", "event_time"]
@@ -106,9 +106,9 @@ class TaskSpec:
     @property
     def style(self) -> Style:
         """How the handler gives its results: by return or by yield, awaited or not."""
-        handler = self.handler
+        handler: Any = self.handler
         if isinstance(handler, type):
-            handler = handler.process if issubclass(handler, StreamTask) else handler
+            handler = getattr(handler, "process", handler)
         elif not inspect.isroutine(handler) and callable(handler):
             handler = type(handler).__call__
         if inspect.isasyncgenfunction(handler):

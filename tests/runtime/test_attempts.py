@@ -1,5 +1,9 @@
 """An attempt is atomic: what it sends, stores and schedules happens when it succeeds, or never."""
 
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# What is called here is made of lambdas in tables, whose types nobody needs.
+
 from __future__ import annotations
 
 import asyncio

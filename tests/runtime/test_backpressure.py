@@ -1,4 +1,4 @@
-"""Nothing grows without a bound: what is read ahead, what is sent and not durable, who waits for whom."""
+"""Nothing grows without a bound: what is read ahead, what is sent, and who waits for whom."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def buffered(ran: Running) -> int:
 
 @pytest.mark.parametrize("kind", ["fast", "context", "generator", "concurrent", "batch"])
 @pytest.mark.parametrize("requests", list(Requests))
-async def test_a_full_output_stops_its_task_and_bounds_are_kept_at_every_step(
+async def test_a_full_output_stops_its_task_and_bounds_are_kept_at_every_step(  # noqa: C901  (a table)
     requests: Requests, kind: str, peaks: Peaks
 ) -> None:
     memory, numbers, out = streams(300, requests=requests)

@@ -120,26 +120,24 @@ async def test_a_connection_cut_at_any_time_repeats_and_loses_nothing(
         assert values(shop.memory, shop.out) == shop.expected(), f"cut after {tenths / 10} s"
 
 
-@pytest.mark.parametrize(
-    "operation", ["write", "receipt", "stage", "begin", "commit", "checkpoint"]
-)
+@pytest.mark.parametrize("struck", ["write", "receipt", "stage", "begin", "commit", "checkpoint"])
 @pytest.mark.parametrize("promise", EXACT)
 async def test_an_operation_that_fails_takes_the_task_back_and_not_the_job(
-    operation: str, promise: Promise
+    struck: str, promise: Promise
 ) -> None:
     shop = Shop(promise)
 
     class Fails(Faults):
         left = 3
 
-        async def before(self, done: str, client: str) -> None:
-            if done == operation and self.left and values(shop.memory, shop.out):
+        async def before(self, operation: str, client: str) -> None:
+            if operation == struck and self.left and values(shop.memory, shop.out):
                 self.left -= 1
-                raise UnavailableError(f"{operation} failed")
+                raise UnavailableError(f"{struck} failed")
 
-        async def after(self, done: str, client: str) -> None:
-            if operation == "receipt":
-                await self.before(done, client)
+        async def after(self, operation: str, client: str) -> None:
+            if struck == "receipt":
+                await self.before(operation, client)
 
     shop.memory.broker.faults = Fails()
     async with shop.next_life()[1] as life:
@@ -148,17 +146,17 @@ async def test_an_operation_that_fails_takes_the_task_back_and_not_the_job(
 
 
 @pytest.mark.parametrize("promise", EXACT)
-@pytest.mark.parametrize("operation", ["stage", "commit", "checkpoint", "finish"])
-async def test_an_outcome_that_nobody_knows_is_found_out(operation: str, promise: Promise) -> None:
+@pytest.mark.parametrize("struck", ["stage", "commit", "checkpoint", "finish"])
+async def test_an_outcome_that_nobody_knows_is_found_out(struck: str, promise: Promise) -> None:
     shop = Shop(promise)
 
     class Unknown(Faults):
         left = 2
 
-        async def after(self, done: str, client: str) -> None:
-            if done == operation and self.left:
+        async def after(self, operation: str, client: str) -> None:
+            if operation == struck and self.left:
                 self.left -= 1
-                raise UnavailableError(f"nobody knows what became of {operation}")
+                raise UnavailableError(f"nobody knows what became of {struck}")
 
     shop.memory.broker.faults = Unknown()
     async with shop.next_life()[1] as life:

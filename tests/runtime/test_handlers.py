@@ -1,10 +1,14 @@
 """Every way to write a handler, and what becomes of what it gives back."""
 
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# What is called here is made of lambdas in tables, whose types nobody needs.
+
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -337,7 +341,7 @@ async def test_every_task_sees_what_the_lifespan_gave_once_for_the_container() -
     entered: list[str] = []
 
     @asynccontextmanager
-    async def clients() -> AsyncIterator[dict[str, str]]:
+    async def clients() -> AsyncGenerator[dict[str, str]]:
         entered.append("in")
         yield {"a": "alpha", "b": "beta"}
         entered.append("out")

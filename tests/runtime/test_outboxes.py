@@ -1,9 +1,13 @@
-"""The sending side alone: batches, order over failures, broken producers, what a commit waits for."""
+"""The sending side alone: batches, order over failures, broken producers, commits."""
+
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# What is called here is made of lambdas in tables, whose types nobody needs.
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -135,15 +139,18 @@ class Sent:
         return [int(m.value) for m in written if m.key == lane.encode()]
 
 
+SMALL = Limits(messages=10, bytes=1000, in_flight=3)
+
+
 @asynccontextmanager
 async def sending(
     requests: Requests,
     fates: Mapping[int, Sequence[Failure]] | None = None,
     *,
-    limits: Limits = Limits(messages=10, bytes=1000, in_flight=3),
+    limits: Limits = SMALL,
     linger_s: float = 0.005,
     size: int = 4,
-) -> AsyncIterator[Sent]:
+) -> AsyncGenerator[Sent]:
     by_value = {f"{n:0{size}}".encode(): list(f) for n, f in (fates or {}).items()}
     sinks: list[Sink] = []
 
@@ -207,7 +214,11 @@ async def test_in_flight_requests_are_bounded_and_one_where_they_fail_whole() ->
 async def test_a_message_that_failed_is_sent_again_and_none_of_its_lane_passes_it(
     requests: Requests,
 ) -> None:
-    fates = {7: [Retry(AWAY), Unknown(AWAY)], 20: [Retry(AWAY, after_s=3)], 41: [Unknown(AWAY)]}
+    fates: dict[int, list[Failure]] = {
+        7: [Retry(AWAY), Unknown(AWAY)],
+        20: [Retry(AWAY, after_s=3)],
+        41: [Unknown(AWAY)],
+    }
     async with sending(requests, fates) as sent:
         for number in range(60):
             sent.put(message(number, f"lane {number % 3}"))
@@ -218,7 +229,7 @@ async def test_a_message_that_failed_is_sent_again_and_none_of_its_lane_passes_i
 
 @pytest.mark.parametrize("requests", list(Requests))
 async def test_a_rejected_message_is_told_once_and_the_rest_arrives(requests: Requests) -> None:
-    fates = {3: [Rejected(ConnectorError("no"))], 4: [Retry(AWAY)]}
+    fates: dict[int, list[Failure]] = {3: [Rejected(ConnectorError("no"))], 4: [Retry(AWAY)]}
     async with sending(requests, fates) as sent:
         sent.put(*(message(n, "lane") for n in range(8)))
         await sent.settled()

@@ -28,7 +28,8 @@ class Shop:
         self.calls: list[int] = []
 
     def job(self, max_concurrency: int = 8, **options: Any) -> Job[None]:
-        job = Job("shop", **{"commit_interval": "1s", **options})
+        settings: dict[str, Any] = {"commit_interval": "1s", **options}
+        job: Job[None] = Job("shop", **settings)
 
         @job.task(self.numbers, to=self.out, max_concurrency=max_concurrency)
         async def work(number: Message[str, int]) -> int:

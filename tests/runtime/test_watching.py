@@ -62,7 +62,7 @@ async def test_a_full_output_is_named_as_the_cause() -> None:
         free = False
 
         async def before(self, operation: str, client: str) -> None:
-            while operation == "write" and not self.free:
+            while operation == "write" and not self.free:  # noqa: ASYNC110  (virtual time)
                 await asyncio.sleep(1)
 
     memory.broker.faults = stuck = Stuck()
@@ -155,7 +155,7 @@ async def test_a_loop_that_turns_is_never_accused(
     watch: LoopWatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     until = time.monotonic() + 0.3
-    while time.monotonic() < until:
+    while time.monotonic() < until:  # noqa: ASYNC110  (a loop that turns)
         await asyncio.sleep(0.002)
     assert "stood still" not in caplog.text
 

@@ -54,6 +54,13 @@ class Calls:
             return True
         return False
 
+    def stops(self) -> None:
+        """A handler asks its container to stop."""
+        here = self._world.here()
+        if here is not None:
+            self._world.note(here, "is asked to stop by a handler")
+            here.stopped = True
+
     @contextmanager
     def running(
         self, plan: HandlerPlan, messages: Sequence[tuple[Place, str | None]], attempt: int
@@ -116,6 +123,9 @@ class Calls:
         lost = here.told_lost.get((task, epoch))
         if lost is not None and now > lost:
             self._world.violated(f"{here} goes on with {task}, although it was told at {lost:g}")
+        until = here.valid_until.get(task)
+        if until is not None and now > until:
+            self._world.violated(f"{here} goes on with {task}, which was granted until {until:g}")
 
 
 def task_of(plan: HandlerPlan, partition: str) -> str:

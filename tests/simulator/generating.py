@@ -131,13 +131,15 @@ def _given(
     keyless = draw.choice((0.0, 0.0, 0.2))
     total = draw.choice((3, 10, 20, 40, 60))
     lasting = draw.choice((0.0, 0.0, 2.0, until_s * 0.7))
+    gaps = draw.choice((0.0, 0.0, 0.3))
     given: list[Given] = []
     for _ in range(total):
         partition = draw.choice(names)
         key = None if draw.random() < keyless else draw.choice(keys)
         # What is split is full by then.
         at_s = 0.0 if "0a" in names and partition == "0" else draw.random() * lasting
-        given.append(Given(partition, key, fates.next(), at_s))
+        gap = draw.randint(1, 3) if draw.random() < gaps else 0
+        given.append(Given(partition, key, fates.next(), at_s, gap))
     return tuple(sorted(given, key=lambda one: one.at_s))
 
 
@@ -157,9 +159,10 @@ class _Fates:
         self._draw = draw
         self._bad = draw.choice((0.0, 0.1, 0.4))
         self._rejected = 0
+        self._stops = 0
         strict = any(handler.policy.last == "fail" for handler in handlers)
         self._attempts = min(handler.policy.attempts for handler in handlers) if strict else 4
-        kinds: list[FateKind] = ["slow"]
+        kinds: list[FateKind] = ["slow", "stops"]
         if self._attempts > 1:
             kinds.extend(("flaky", "late"))
         if strict or not replaced:
@@ -176,6 +179,10 @@ class _Fates:
         if kind == "rejected":
             self._rejected += 1
             if self._rejected > MOST_REJECTED:
+                return Fate()
+        if kind == "stops":
+            self._stops += 1
+            if self._stops > 1:
                 return Fate()
         most = self._attempts - 1 if kind == "flaky" else 2
         return Fate(kind, draw.randint(1, max(1, most)), draw.random() < 0.5)
@@ -199,6 +206,7 @@ def _trouble(draw: random.Random, containers: int) -> Trouble:
         crashes=draw.choice((0, 1, 3)),
         point=draw.choice(POINTS) if draw.random() < 0.3 else None,
         acts_every_s=draw.choice((1.0, 3.0, 6.0)) if acts else 0.0,
+        lease_s=draw.choice((None, 2.0)),
     )
 
 

@@ -42,6 +42,7 @@ class Ledger:
         self._calls = calls
         self._plans = {plan.name: plan for plan in world.scenario.handlers}
         self._records = Records(world.scenario, broker)
+        self._given = given
         self._judge = Judge(world.scenario, given)
 
     # At each checkpoint ----------------------------------------------------------------------
@@ -71,7 +72,7 @@ class Ledger:
         again = found.epoch == before.epoch and found.number == before.number
         if found.number != before.number + 1 and not again:
             say(f"{task}: checkpoint {found.number} follows {before.number}")
-        gone = before.covered - found.covered
+        gone = (before.covered - found.covered) & self._given.keys()
         if gone:
             say(f"{task}: checkpoint {found.number} no longer covers {sorted(gone)[:3]}")
 
@@ -83,6 +84,9 @@ class Ledger:
         lost = here.told_lost.get((task, found.epoch))
         if lost is not None and self._world.now > lost:
             self._world.violated(f"{here} wrote for {task}, although it was told at {lost:g}")
+        until = here.valid_until.get(task)
+        if until is not None and self._world.now > until:
+            self._world.violated(f"{here} wrote for {task}, which was granted until {until:g}")
 
     def _plan(self, task: str) -> HandlerPlan:
         return self._plans[task.partition("/")[0]]
@@ -108,11 +112,12 @@ class Ledger:
 
     @property
     def all_read(self) -> bool:
-        """Whether every task's checkpoint says that all of its input is read to the end."""
+        """Whether every task's checkpoint says that all of its input is read and it has ended."""
         partitions = self._broker.topic("in").logs
         return all(
             (found := self.newest.get(task_of(plan, partition))) is not None
             and partition in found.ended
+            and found.over
             for plan in self._plans.values()
             for partition in partitions
         )

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from samza_py.errors import FencedError
-from samza_py.runtime.backoff import Backoff
+from samza_py.runtime.backoff import Backoff, retried
 from samza_py.runtime.commit import Committer, Draft
 from samza_py.runtime.container import Container
 from samza_py.runtime.overlay import Overlay
@@ -194,7 +194,17 @@ def released_too_early(ground: Ground) -> None:
     async def early(
         self: Container, task: str, supervisor: Any, deadline: float, coordinator: Any
     ) -> None:
-        await coordinator.release((task,))
+        await retried("releasing too early", lambda: coordinator.release((task,)))
         await give_up(self, task, supervisor, deadline, coordinator)
 
     ground.put(Container, "_give_up", early)
+
+
+@bug("a task granted again while it is still being dropped is taken for running", within=200)
+def grant_after_loss_ignored(ground: Ground) -> None:
+    ground.put(Supervisor, "leaving", property(always(False)))
+
+
+@bug("a grant that is not renewed does not end", within=200)
+def lease_ignored(ground: Ground) -> None:
+    ground.put(Supervisor, "_expired", does_nothing)

@@ -98,16 +98,15 @@ def unknown_message_taken_for_written(ground: Ground) -> None:
     ground.put(Outbox, "_outcome", hopeful)
 
 
-@bug("a failed message lets go of its lane before it has been sent again")
+@bug("a failed message lets go of its lane before it has been sent again", within=300)
 def lane_let_go(ground: Ground) -> None:
     settle_one = LaneOutbox._settle_one
 
     def careless(self: LaneOutbox, item: Any, failure: Any) -> None:
+        behind = self._behind.setdefault(item.lane, deque())
         settle_one(self, item, failure)
-        if failure is not None and not isinstance(failure, Rejected):
-            behind: deque[Any] = self._behind[item.lane]
-            if behind:
-                self._ready.append(behind.popleft())
+        if failure is not None and not isinstance(failure, Rejected) and behind:
+            self._ready.append(behind.popleft())
 
     ground.put(LaneOutbox, "_settle_one", careless)
 

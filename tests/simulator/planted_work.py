@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from samza_py.message import Message
 from samza_py.runtime.attempt import Attempt, StoreView
 from samza_py.runtime.buffer import PartitionBuffer
+from samza_py.runtime.failures import Failures
 from samza_py.runtime.intake import Intake
 from samza_py.runtime.processing import LeftUnread, Processor
 from samza_py.runtime.reading import Parents
@@ -108,3 +110,23 @@ def cancelled_call_fails(ground: Ground) -> None:
             raise RuntimeError("cancelled") from error
 
     ground.put(Processor, "_call", swallowing)
+
+
+@bug("what a consumer cannot decode is passed over")
+def undecodable_dropped(ground: Ground) -> None:
+    keep = PartitionBuffer._keep
+
+    def decodable(self: PartitionBuffer, messages: list[Any], position: Any) -> None:
+        keep(self, [one for one in messages if isinstance(one, Message)], position)
+
+    ground.put(PartitionBuffer, "_keep", decodable)
+
+
+@bug("the first call does not count as an attempt")
+def one_attempt_more(ground: Ground) -> None:
+    may_retry = Failures.may_retry
+
+    def generous(self: Failures, message: Any, error: Exception, attempts: int) -> Any:
+        return may_retry(self, message, error, attempts - 1)
+
+    ground.put(Failures, "may_retry", generous)

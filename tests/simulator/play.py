@@ -167,8 +167,13 @@ class Play:
                 owner = script.owner(task)
                 if owner is not None and owner not in running:
                     script.gone(owner)
-                if running and script.owner(task) is None:
-                    script.grant(self._draw.choice(running), (task,))
+                if not running:
+                    continue
+                lease_s = self._scenario.trouble.lease_s
+                owner = script.owner(task)
+                if owner is None or lease_s is not None:
+                    to = self._draw.choice(running) if owner is None else owner
+                    script.grant(to, (task,), valid_for_s=lease_s)
 
     async def _trouble(self) -> None:
         every = self._scenario.trouble.acts_every_s
@@ -192,6 +197,9 @@ class Play:
             script.hand_over(task, name, deadline_s=self._draw.choice((0.5, 5.0, 30.0)))
         elif what == "lose" and script.owner(task) is not None:
             script.lose(script.owner(task) or "", (task,))
+            if self._draw.random() < 0.5:
+                # To whoever it is, perhaps to the one that has just lost it and is still at it.
+                script.grant(name, (task,), valid_for_s=self._scenario.trouble.lease_s)
         elif what == "spread":
             script.spread(*running)
         elif what == "end":

@@ -18,7 +18,16 @@ from samza_py.specification import Grouping, Order
 LastResort = Literal["fail", "skip", "dead"]
 Shape = Literal["plain", "async", "yield", "batch", "object", "blocking"]
 FateKind = Literal[
-    "ok", "slow", "flaky", "transient", "poison", "late", "undecodable", "damaged", "rejected"
+    "ok",
+    "slow",
+    "stops",
+    "flaky",
+    "transient",
+    "poison",
+    "late",
+    "undecodable",
+    "damaged",
+    "rejected",
 ]
 
 
@@ -27,7 +36,7 @@ class Fate:
     """What happens to one message when it is handled.
 
     Attributes:
-        kind: ``flaky`` fails its first ``count`` attempts, ``transient`` the first ``count`` calls
+        kind: ``stops`` asks the container to stop, ``flaky`` fails its first ``count`` attempts, ``transient`` the first ``count`` calls
             of all, ``late`` takes longer than the timeout in its first attempt, ``rejected`` is
             refused by output A.
         count: see above.
@@ -80,12 +89,17 @@ class HandlerPlan:
 
 @dataclass(frozen=True)
 class Given:
-    """One message that is put into the input, at a time of the simulation."""
+    """One message that is put into the input, at a time of the simulation.
+
+    Attributes:
+        gap: so many records that nobody may see lie before it: a transaction was aborted.
+    """
 
     partition: str
     key: str | None
     fate: Fate
     at_s: float
+    gap: int = 0
 
 
 @dataclass(frozen=True)
@@ -101,6 +115,7 @@ class Trouble:
         crashes: how many such there are at most.
         point: a named point of the runtime at which the first container that comes there crashes.
         acts_every_s: how often the play does something to the containers; 0 for never.
+        lease_s: grants end after so long, unless they are renewed; None for grants without an end.
     """
 
     until_s: float
@@ -115,6 +130,7 @@ class Trouble:
     crashes: int = 0
     point: str | None = None
     acts_every_s: float = 0.0
+    lease_s: float | None = None
 
 
 @dataclass(frozen=True)

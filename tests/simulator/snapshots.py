@@ -20,6 +20,7 @@ class Snapshot:
         covered: the messages that it says are finished.
         partitions: those that it speaks of.
         ended: those that it says are read to their ends.
+        over: there is nothing left to do for the task.
         stores: the marker of each store.
         timers: those that are set.
         tokens: what is staged, by output.
@@ -31,6 +32,7 @@ class Snapshot:
         self.number: int = stored["number"]
         self.stores: dict[str, str] = stored.get("stores", {})
         self.timers: dict[str, int] = stored.get("control", {}).get("timers", {})
+        self.over: bool = stored.get("control", {}).get("ended", False)
         self.tokens: dict[str, list[str]] = stored.get("outputs", {})
         self.covered: set[Source] = set()
         self.partitions: set[str] = set()

@@ -7,6 +7,7 @@ import io
 
 from samza_py.connectors.memory import Memory, Script
 from samza_py.errors import StalledError, TaskFailedError
+from samza_py.message import Outgoing
 from samza_py.resolved import ResolvedJob
 from samza_py.runtime.container import Container
 from samza_py.runtime.coordinators import Embedded
@@ -63,6 +64,9 @@ class Stage:
     def put(self, one: Given) -> None:
         """Write one message into the input."""
         stream, log = self.streams.input, self.broker.topic("in").log(one.partition)
+        for _ in range(one.gap):
+            aborted = log.extend((Outgoing("in", None, b"aborted"),))
+            log.hide(aborted, aborted)
         source = one.partition, log.end
         self.given[source] = one
         if one.fate.kind == "damaged":

@@ -9,7 +9,7 @@ from samza_py.checkpoint import Changes
 from samza_py.connectors.memory import Broker, Memory, Script
 from samza_py.connectors.memory.broker import Owner
 from samza_py.connectors.memory.kept import Kept
-from samza_py.coordination import Coordination, Coordinator, Event, Lost
+from samza_py.coordination import Coordination, Coordinator, Event, Granted, Lost
 from samza_py.errors import FencedError
 from tests.simulator.calls import Calls
 from tests.simulator.world import JOB, Incarnation, World
@@ -113,6 +113,9 @@ class _WatchedCoordinator(Coordinator):
     async def events(self) -> AsyncIterator[Event]:
         async for event in self._inner.events():
             self._world.note(self._incarnation, f"hears {event}")
+            if isinstance(event, Granted):
+                until = {grant.task: grant.valid_until for grant in event.grants}
+                self._incarnation.valid_until.update(until)
             yield event
             if isinstance(event, Lost):  # and whoever listens has done what that asks for
                 self._not_its_own(event.tasks)

@@ -35,6 +35,7 @@ class Incarnation:
         forgotten: the coordinator has given its tasks to others and does not say so.
         stopped: somebody asked it to end, softly or not.
         claims: the epoch under which it has each task.
+        valid_until: how long the grant of each task holds, where it has an end.
         told_lost: when it had heard that it lost a task, by task and epoch.
         children: everything that it has started on the loop.
     """
@@ -50,6 +51,7 @@ class Incarnation:
         self.forgotten = False
         self.stopped = False
         self.claims: dict[str, int] = {}
+        self.valid_until: dict[str, float | None] = {}
         self.told_lost: dict[tuple[str, int], float] = {}
         self.children: list[asyncio.Task[Any]] = []
 
