@@ -37,6 +37,7 @@ class Calls:
         self._given = given
         self._active: dict[tuple[int, str], list[_Busy]] = {}
         self._failed: Counter[tuple[str, Place]] = Counter()
+        self._stops: Counter[Place] = Counter()
 
     def fate(self, source: Place) -> Fate:
         """What is to happen to a message."""
@@ -54,12 +55,15 @@ class Calls:
             return True
         return False
 
-    def stops(self) -> None:
-        """A handler asks its container to stop."""
+    def stops(self, source: Place) -> bool:
+        """Whether a handler is to ask its container to stop: for a message once or twice."""
         here = self._world.here()
-        if here is not None:
-            self._world.note(here, "is asked to stop by a handler")
-            here.stopped = True
+        self._stops[source] += 1
+        if here is None or self._stops[source] > self.fate(source).count:
+            return False
+        self._world.note(here, "is asked to stop by a handler")
+        here.stopped = True
+        return True
 
     @contextmanager
     def running(

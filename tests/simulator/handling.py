@@ -135,8 +135,7 @@ class Handling:
             ctx.send(self.b, value, key=message.key)
         if sets_timer(plan, source):
             ctx.set_timer(source_text(source), after=self._world.pace.random() * 2.0)
-        if fate.kind == "stops" and ctx is not None:
-            self._calls.stops()
+        if fate.kind == "stops" and ctx is not None and self._calls.stops(source):
             ctx.request_stop()
         yield from self._pause()
         if fate.kind == "late" and plan.timeout_s is not None and ctx and ctx.attempt == 1:

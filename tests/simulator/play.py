@@ -181,6 +181,9 @@ class Play:
             await asyncio.sleep(every * (0.3 + self._draw.random()))
             if self._world.troubled:
                 self._act()
+            elif self._draw.random() < 0.5:
+                # Nothing comes after this one that could put right what goes wrong now.
+                self._lose_and_grant()
 
     def _act(self) -> None:
         """Do one of the things that happen to containers and their tasks."""
@@ -197,9 +200,6 @@ class Play:
             script.hand_over(task, name, deadline_s=self._draw.choice((0.5, 5.0, 30.0)))
         elif what == "lose" and script.owner(task) is not None:
             script.lose(script.owner(task) or "", (task,))
-            if self._draw.random() < 0.5:
-                # To whoever it is, perhaps to the one that has just lost it and is still at it.
-                script.grant(name, (task,), valid_for_s=self._scenario.trouble.lease_s)
         elif what == "spread":
             script.spread(*running)
         elif what == "end":
@@ -211,6 +211,16 @@ class Play:
             self._live[name].forgotten = True
             script.gone(name)
             self._end_soon(self._live[name], 10.0)
+
+    def _lose_and_grant(self) -> None:
+        """Take tasks away and give them back at once: their old calls are still at it."""
+        for task in self._stage.script._tasks:
+            owner = self._stage.script.owner(task)
+            if owner in self._running():
+                self._world.note("script", f"lose and grant {owner} {task}")
+                self._stage.script.lose(owner, (task,))
+                lease_s = self._scenario.trouble.lease_s
+                self._stage.script.grant(owner, (task,), valid_for_s=lease_s)
 
     def _cut_off(self, name: str) -> None:
         """Its network is gone, for ever; after a while somebody ends it."""
