@@ -36,9 +36,9 @@ class Fate:
     """What happens to one message when it is handled.
 
     Attributes:
-        kind: ``stops`` asks the container to stop, ``flaky`` fails its first ``count`` attempts,
-            ``transient`` the first ``count`` calls of all, ``late`` takes longer than the timeout in its first attempt, ``rejected`` is
-            refused by output A.
+        kind: ``stops`` asks the container to stop, ``flaky`` fails its first ``count``
+            attempts, ``transient`` the first ``count`` calls of all, ``late`` takes longer than
+            the timeout in its first attempt, ``rejected`` is refused by output A.
         count: see above.
         early: whether it fails before or after it has sent and stored.
     """
