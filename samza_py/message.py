@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import Any, Final, Generic, NamedTuple, NewType, TypeAlias, TypeVar
+from typing import Any, Final, Generic, NamedTuple, NewType, TypeAlias, TypeVar, cast
 
 import msgspec
 
@@ -92,8 +92,8 @@ class Message(msgspec.Struct, Generic[K_co, V_co], gc=False, eq=False):
     raw_value: Any
     timestamp_ms: int = -1
     headers: Headers = ()
-    key: K_co = None  # type: ignore[assignment]  # filled in by the runner before any user sees it
-    value: V_co = None  # type: ignore[assignment]
+    key: K_co = cast("Any", None)  # filled in by the runner before any user sees it
+    value: V_co = cast("Any", None)
     seq: int = 0
 
     @property

@@ -208,7 +208,7 @@ def serde_for(of: type[T] | Serde[T]) -> Serde[T]:
         return cast("Serde[T]", Text())
     if of is bytes:
         return cast("Serde[T]", Raw())
-    given: object = of
+    given = cast("object", of)
     if isinstance(given, type) or get_origin(given) is not None or given is Any:
         return Json(cast("type[T]", given))
     raise ConfigError("value", "must be a type or a serde such as Json[Order]()", of)
