@@ -108,10 +108,11 @@ class Play:
 
     async def _act_on(self, incarnation: Incarnation) -> None:
         every = self._scenario.trouble.acts_every_s
-        while every and self._world.troubled:
+        while every:
             await asyncio.sleep(every * (0.3 + self._draw.random()))
-            if self._world.troubled:
-                self._end(incarnation)
+            if not self._world.troubled:
+                return
+            self._end(incarnation)
 
     def _end(self, incarnation: Incarnation) -> None:
         """End a container in one of the ways in which containers are ended."""
@@ -177,13 +178,14 @@ class Play:
 
     async def _trouble(self) -> None:
         every = self._scenario.trouble.acts_every_s
-        while every and self._world.troubled:
+        while every:
             await asyncio.sleep(every * (0.3 + self._draw.random()))
-            if self._world.troubled:
-                self._act()
-            elif self._draw.random() < 0.5:
-                # Nothing comes after this one that could put right what goes wrong now.
-                self._lose_and_grant()
+            if not self._world.troubled:
+                break
+            self._act()
+        if self._draw.random() < 0.5:
+            # Nothing comes after this that could put right what goes wrong now.
+            self._lose_and_grant()
 
     def _act(self) -> None:
         """Do one of the things that happen to containers and their tasks."""
