@@ -19,6 +19,9 @@ from samza_py.runtime.task_instance import TaskInstance
 logger = logging.getLogger(__name__)
 
 MOST_ABORTS = 10
+#: A task that lived so long and committed is over what it was aborted for before. A commit alone
+#: is not enough: on a full disk small ones may still fit between two that do not, for ever.
+STEADY_S = 10.0
 
 
 class Supervisor:
@@ -81,12 +84,15 @@ class Supervisor:
 
     async def _run(self) -> None:
         backoff = Backoff(f"task {self.name}")
+        loop = asyncio.get_running_loop()
         while not self._stopping:
-            before = (self._counters.commits, len(self._condemned))
+            began = loop.time()
+            commits, condemned = self._counters.commits, len(self._condemned)
             try:
                 await self._run_once()
             except TaskAbortedError as error:
-                if (self._counters.commits, len(self._condemned)) != before:
+                steady = self._counters.commits > commits and loop.time() - began > STEADY_S
+                if steady or len(self._condemned) > condemned:
                     backoff.failures = 0  # it has come on since the last time
                 away = isinstance(error.__cause__, UnavailableError)
                 if backoff.failures >= MOST_ABORTS and not away:
