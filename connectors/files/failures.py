@@ -58,7 +58,7 @@ def reading(name: str) -> Generator[None]:
 
 
 @contextmanager
-def writing(name: str, free_bytes: Callable[[], int | None]) -> Generator[None]:
+def writing(name: str, free_bytes: Callable[[str], int | None]) -> Generator[None]:
     """Turn what goes wrong while a file is written into a ``ConnectorError`` naming it.
 
     The message says how much space is left, because that is the usual reason.
@@ -66,7 +66,7 @@ def writing(name: str, free_bytes: Callable[[], int | None]) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        free = free_bytes()
+        free = free_bytes(name)
         space = "" if free is None else f" ({shown_size(free)} free there)"
         raise ConnectorError(f"cannot write {shown(name)}: {reason(error)}{space}") from error
 

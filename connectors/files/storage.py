@@ -165,8 +165,8 @@ class Storage:
         with suppress(FileNotFoundError):
             self._files.rm_file(self.resolve(name))
 
-    def free_bytes(self) -> int | None:
-        """How much space is left; None where that is not known."""
+    def free_bytes(self, name: str) -> int | None:
+        """How much space is left where a file lies; None where that is not known."""
         return None
 
 
@@ -213,10 +213,16 @@ class LocalStorage(Storage):
         finally:
             os.close(descriptor)
 
-    def free_bytes(self) -> int | None:
-        """What an ordinary user may still write below the root."""
-        try:
-            disk = os.statvfs(self.root)
-        except (OSError, AttributeError):
-            return None
-        return disk.f_bavail * disk.f_frsize
+    def free_bytes(self, name: str) -> int | None:
+        """What an ordinary user may still write there: a folder may be a disk of its own."""
+        folder = name
+        while folder:
+            folder = os.path.dirname(folder)
+            try:
+                disk = os.statvfs(os.path.join(self.root, folder))
+            except FileNotFoundError:
+                continue  # it could not be made: what is left above it is the answer
+            except (OSError, AttributeError):
+                return None
+            return disk.f_bavail * disk.f_frsize
+        return None
