@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -107,6 +108,8 @@ class TaskSpec:
     def style(self) -> Style:
         """How the handler gives its results: by return or by yield, awaited or not."""
         handler: Any = self.handler
+        while isinstance(handler, functools.partial):
+            handler = handler.func
         if isinstance(handler, type):
             handler = getattr(handler, "process", handler)
         elif not inspect.isroutine(handler) and callable(handler):
@@ -129,7 +132,9 @@ class TaskSpec:
         positional = [
             p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
         ]
-        return len(positional) > 1 or any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        # One with a default is the handler's own, as in `lambda message, rate=rate: ...`.
+        required = [p for p in positional if p.default is p.empty]
+        return len(required) > 1 or any(p.kind is p.VAR_POSITIONAL for p in parameters)
 
     def policy(self, stream: Input[Any, Any], job: ErrorPolicy) -> ErrorPolicy:
         """The error policy for messages of one input: input beats task beats job."""

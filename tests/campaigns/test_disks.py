@@ -61,7 +61,8 @@ def test_a_full_disk_under_an_output_shows_no_torn_file_and_a_start_after_it_is_
 ) -> None:
     with mounted(tmp_path / "job" / output, "48k" if output == "out" else "12k") as disk:
         campaign = Counting(tmp_path / "job", "serial", seed, Load(records=600))
-        refused_with(campaign, "cannot write out/", "No space left on device", "free there")
+        refused_with(campaign, "cannot write out/", "No space left on device", "free there)")
+        assert "GiB free" not in campaign.log(), "that is another disk"
         for part in (tmp_path / "job" / "out").rglob("part-*.jsonl"):
             assert part.read_bytes().endswith(b"\n"), f"{part} is torn"
         disk.remount("size=8m")

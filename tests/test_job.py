@@ -1,0 +1,132 @@
+"""A job as it is declared: it opens nothing, gives functions back, and refuses what cannot run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from samza_py import DeadLetter, Fail, Job, Limit, Message, Record, Skip, StreamTask, TaskContext
+from samza_py.connectors.memory import Memory
+from samza_py.errors import ConfigError
+
+MEMORY = Memory()
+WORDS = MEMORY.stream("words", key=str, value=str)
+OUT = MEMORY.stream("out", key=str, value=str)
+MORE = MEMORY.stream("more", key=str, value=str)
+
+
+def test_decorators_give_the_function_back() -> None:
+    job = Job("orders")
+
+    def one(word: Message[str, str]) -> str:
+        return word.value
+
+    def many(words: Sequence[Message[str, str]]) -> Sequence[Record[Any, str]]:
+        return [Record(word.value, source=word) for word in words]
+
+    assert job.task(WORDS, to=OUT)(one) is one
+    assert job.batch_task(WORDS, to=OUT)(many) is many
+    assert [(spec.name, spec.kind) for spec in job.tasks] == [("one", "message"), ("many", "batch")]
+
+
+def test_settings_of_a_task_are_kept_as_they_are_meant() -> None:
+    job = Job("orders")
+    limit = Limit(7)
+    dead = MEMORY.stream("dead")
+
+    @job.task(
+        WORDS,
+        MORE,
+        to=OUT,
+        name="renamed",
+        outputs=[MORE],
+        order="partition",
+        max_concurrency=limit,
+        timeout="2s",
+        on_error={WORDS: DeadLetter(dead)},
+        grouping="all",
+        priority={MORE: 3},
+        bootstrap=[MORE],
+    )
+    def work(word: Message[str, str]) -> None: ...
+
+    (spec,) = job.tasks
+    assert spec.name == "renamed"
+    assert spec.outputs == (OUT, MORE)
+    assert (spec.max_concurrency, spec.limit) == (7, limit)
+    assert spec.timeout_s == 2.0
+    assert spec.input_policies == {"memory.words": DeadLetter(dead)}
+    assert spec.priorities == {"memory.more": 3}
+    assert spec.bootstrap == ("memory.more",)
+    assert sorted(job.streams) == ["memory.dead", "memory.more", "memory.out", "memory.words"]
+    assert job.systems == {"memory": MEMORY}
+
+
+@pytest.mark.parametrize("name", ["", "two words", ".hidden", "a/b", "a:b"])
+def test_a_name_that_could_not_be_a_files_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="job name"):
+        Job(name)
+
+
+def test_options_are_named_with_or_without_their_unit() -> None:
+    assert Job("a", commit_interval="2s").options.commit_interval_s == 2.0
+    assert Job("a", commit_interval_s=2).options.commit_interval_s == 2.0
+    with pytest.raises(ConfigError, match="is not an option; did you mean commit_interval"):
+        Job("a", commit_intervall="2s")
+
+
+def test_two_tasks_or_stores_of_one_name_are_refused() -> None:
+    job = Job("orders")
+
+    def work(word: Message[str, str]) -> None: ...
+
+    job.task(WORDS)(work)
+    with pytest.raises(ConfigError, match="task work: is declared twice"):
+        job.task(MORE)(work)
+    job.store("counts", key=str, value=int)
+    with pytest.raises(ConfigError, match="store counts: is declared twice"):
+        job.store("counts", key=str, value=int)
+    with pytest.raises(ConfigError, match="store name"):
+        job.store("no good", key=str, value=int)
+
+
+def test_a_class_is_added_with_its_name_or_another() -> None:
+    class Count(StreamTask[str, str, None]):
+        async def process(self, message: Message[str, str], ctx: TaskContext[None]) -> None: ...
+
+    job = Job("classes")
+    job.add(Count, WORDS)
+    job.add(Count, WORDS, name="again")
+    job.add(lambda: Count(), WORDS, name="made")
+    assert [spec.name for spec in job.tasks] == ["Count", "again", "made"]
+    assert {spec.kind for spec in job.tasks} == {"object"}
+    with pytest.raises(ConfigError, match=r"is a class; add it with job\.add"):
+        job.task(WORDS, name="wrong")(Count)  # type: ignore[call-overload]
+
+
+def test_failing_is_the_policy_of_a_job_that_names_none() -> None:
+    assert Job("a").on_error == Fail()
+    assert Job("a", on_error=Skip()).on_error == Skip()
+
+
+@pytest.mark.parametrize("calls", [0, -3])
+def test_a_limit_allows_at_least_one_call(calls: int) -> None:
+    with pytest.raises(ConfigError, match="Limit"):
+        Limit(calls)
+
+
+def test_a_job_says_what_it_is() -> None:
+    job = Job("orders")
+
+    @job.task(WORDS)
+    def price(word: Message[str, str]) -> None: ...
+
+    assert repr(job) == "<Job orders: price>"
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "a[0]", " padded"])
+def test_a_stream_needs_a_name_that_can_be_told_apart(name: str) -> None:
+    with pytest.raises(ConfigError, match="stream name"):
+        MEMORY.stream(name, create=False)

@@ -1,0 +1,17 @@
+"""A batch handler whose messages are of another type."""
+
+from collections.abc import Sequence
+
+from samza_py import DeadLetter, Job, Message, Record, Retry, Skip, StreamTask, TaskContext
+from samza_py.connectors.memory import Memory
+from samza_py.system import Input, Output
+
+memory = Memory()
+words = memory.stream("words", key=str, value=str)
+sizes = memory.stream("sizes", key=str, value=int)
+job = Job("wrong")
+counts = job.store("counts", key=str, value=int)
+
+
+@job.batch_task(words)
+def work(batch: Sequence[Message[str, int]]) -> None: ...

@@ -1,0 +1,20 @@
+"""A task class whose messages are of another type than the input."""
+
+from collections.abc import Sequence
+
+from samza_py import DeadLetter, Job, Message, Record, Retry, Skip, StreamTask, TaskContext
+from samza_py.connectors.memory import Memory
+from samza_py.system import Input, Output
+
+memory = Memory()
+words = memory.stream("words", key=str, value=str)
+sizes = memory.stream("sizes", key=str, value=int)
+job = Job("wrong")
+counts = job.store("counts", key=str, value=int)
+
+
+class Count(StreamTask[str, int, None]):
+    async def process(self, message: Message[str, int], ctx: TaskContext[None]) -> None: ...
+
+
+job.add(Count, words)

@@ -1,0 +1,20 @@
+"""A step of a flow that takes another type than comes to it."""
+
+from collections.abc import Sequence
+
+from samza_py import DeadLetter, Job, Message, Record, Retry, Skip, StreamTask, TaskContext
+from samza_py.connectors.memory import Memory
+from samza_py.system import Input, Output
+
+memory = Memory()
+words = memory.stream("words", key=str, value=str)
+sizes = memory.stream("sizes", key=str, value=int)
+job = Job("wrong")
+counts = job.store("counts", key=str, value=int)
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+job.input(words).map(double).to(sizes)

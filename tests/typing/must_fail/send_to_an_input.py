@@ -1,0 +1,22 @@
+"""A message sent to what can only be read."""
+
+from collections.abc import Sequence
+
+from samza_py import DeadLetter, Job, Message, Record, Retry, Skip, StreamTask, TaskContext
+from samza_py.connectors.memory import Memory
+from samza_py.system import Input, Output
+
+memory = Memory()
+words = memory.stream("words", key=str, value=str)
+sizes = memory.stream("sizes", key=str, value=int)
+job = Job("wrong")
+counts = job.store("counts", key=str, value=int)
+
+
+def readable(stream: Input[str, str]) -> Input[str, str]:
+    return stream
+
+
+@job.task(words)
+def work(word: Message[str, str], ctx: TaskContext[None]) -> None:
+    ctx.send(readable(words), word.value)

@@ -1,0 +1,21 @@
+"""A yielded result that the output does not take."""
+
+from collections.abc import Sequence
+
+from samza_py import DeadLetter, Job, Message, Record, Retry, Skip, StreamTask, TaskContext
+from samza_py.connectors.memory import Memory
+from samza_py.system import Input, Output
+
+memory = Memory()
+words = memory.stream("words", key=str, value=str)
+sizes = memory.stream("sizes", key=str, value=int)
+job = Job("wrong")
+counts = job.store("counts", key=str, value=int)
+
+
+from collections.abc import Iterator
+
+
+@job.task(words, to=sizes)
+def work(word: Message[str, str]) -> Iterator[str]:
+    yield word.value
