@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, assert_type
@@ -42,7 +42,7 @@ class Clients:
 
 
 @asynccontextmanager
-async def clients() -> AsyncIterator[Clients]:
+async def clients() -> AsyncGenerator[Clients]:
     yield Clients()
 
 
