@@ -118,17 +118,18 @@ class _WatchedCoordinator(Coordinator):
                 self._incarnation.valid_until.update(until)
             yield event
             if isinstance(event, Lost):  # and whoever listens has done what that asks for
-                self._not_its_own(event.tasks)
+                self._not_its_own(event.tasks, self._incarnation.claims)
 
     async def release(self, tasks: Collection[str]) -> None:
+        claims = dict(self._incarnation.claims)  # there may be newer ones when it returns
         await self._inner.release(tasks)
-        self._not_its_own(tasks)
+        self._not_its_own(tasks, claims)
 
     async def owns(self, task: str) -> bool:
         return await self._inner.owns(task)
 
-    def _not_its_own(self, tasks: Collection[str]) -> None:
-        here = self._incarnation
+    def _not_its_own(self, tasks: Collection[str], claims: Mapping[str, int]) -> None:
+        told, now = self._incarnation.told_lost, self._world.now
         for task in tasks:
-            if task in here.claims:
-                here.told_lost.setdefault((task, here.claims[task]), self._world.now)
+            if task in claims:
+                told.setdefault((task, claims[task]), now)
