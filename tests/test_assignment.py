@@ -85,9 +85,7 @@ def test_the_plan_does_not_depend_on_the_order_of_answers(
 ) -> None:
     shuffled = list(infos(ORDERS, *ids).items())
     chance.shuffle(shuffled)
-    assert plan(spec(), orders=dict(shuffled)) == plan(
-        spec(), orders=infos(ORDERS, *sorted(ids))
-    )
+    assert plan(spec(), orders=dict(shuffled)) == plan(spec(), orders=infos(ORDERS, *sorted(ids)))
 
 
 def test_a_task_knows_lineage_and_parents_of_its_partitions() -> None:

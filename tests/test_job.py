@@ -99,11 +99,11 @@ def test_a_class_is_added_with_its_name_or_another() -> None:
     job = Job("classes")
     job.add(Count, WORDS)
     job.add(Count, WORDS, name="again")
-    job.add(lambda: Count(), WORDS, name="made")
+    job.add(lambda: Count(), WORDS, name="made")  # noqa: PLW0108  (a factory)
     assert [spec.name for spec in job.tasks] == ["Count", "again", "made"]
     assert {spec.kind for spec in job.tasks} == {"object"}
     with pytest.raises(ConfigError, match=r"is a class; add it with job\.add"):
-        job.task(WORDS, name="wrong")(Count)  # type: ignore[call-overload]
+        job.task(WORDS, name="wrong")(Count)  # type: ignore[arg-type]
 
 
 def test_failing_is_the_policy_of_a_job_that_names_none() -> None:

@@ -60,7 +60,7 @@ def by_hand(names: list[str], value: int) -> list[tuple[Any, Any]]:
         elif name == "filter":
             pairs = [(key, value) for key, value in pairs if fn(value)]
         elif name == "key_by":
-            pairs = [(fn(value), value) for key, value in pairs]
+            pairs = [(fn(value), value) for _, value in pairs]
         else:
             pairs = [(key, item) for key, value in pairs for item in fn(value)]
     return pairs

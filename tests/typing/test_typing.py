@@ -20,7 +20,15 @@ pytestmark = [pytest.mark.tooling, pytest.mark.timeout(300)]
 
 def _mypy(*paths: Path) -> dict[str, list[str]]:
     """The errors of mypy by the name of the file."""
-    command = [sys.executable, "-m", "mypy", "--no-error-summary", "--exclude", "^$", *map(str, paths)]
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--no-error-summary",
+        "--exclude",
+        "^$",
+        *map(str, paths),
+    ]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     found: dict[str, list[str]] = {}
     for path, error in re.findall(r"^(.+?):\d+: error: (.*)$", ran.stdout, re.MULTILINE):
@@ -30,7 +38,7 @@ def _mypy(*paths: Path) -> dict[str, list[str]]:
 
 
 def _pyright(folder: Path, *paths: Path) -> dict[str, list[str]]:
-    """The errors of pyright by the name of the file: of copies, as it passes excluded files over."""
+    """The errors of pyright by the name of the file: of copies, as it passes over excluded ones."""
     for path in paths:
         shutil.copy(path, folder / path.name)
     settings = {
