@@ -248,6 +248,7 @@ async def test_a_call_may_not_send_more_than_max_attempt_bytes(with_context: boo
 
 
 async def test_a_value_that_does_not_fit_an_output_fails_the_call_that_sent_it() -> None:
+    """Samza's 19 (TestSystemProducers): what cannot be encoded fails, or is skipped."""
     memory, words, _ = streams("a", "b")
     numbers = memory.stream("numbers", key=str, value=bytes)
     job = Job("misfit", on_error=Skip())

@@ -371,3 +371,29 @@ async def test_a_job_that_starts_over_begins_with_empty_stores_also_after_a_rest
         await memory.wait_for(out, 5)
         await ran.stop()
     assert values(memory, out) == [1, 2, 1, 2, 3]
+
+
+async def test_items_are_a_snapshot_that_later_writes_do_not_change() -> None:
+    """Samza's 34 (TestInMemoryKeyValueStore): a snapshot is immutable."""
+    memory, words, _ = streams("a", finite=True)
+    job = Job("snapshots")
+    entries = job.store("entries", key=str, value=int)
+    seen: list[dict[str, int]] = []
+
+    @job.task(words, stores=[entries])
+    def work(word: Message[str, str], ctx: TaskContext[None]) -> None:
+        store = ctx.store(entries)
+        for number in range(5):
+            store.put(f"k{number}", number)
+        before = store.items()
+        found: dict[str, int] = {}
+        for key, value in before:
+            store.delete(key)
+            store.put(f"new {key}", value)
+            found[key] = value
+        seen.append(found)
+        seen.append(dict(store.items()))
+
+    await run(job, memory)
+    assert seen[0] == {f"k{n}": n for n in range(5)}
+    assert seen[1] == {f"new k{n}": n for n in range(5)}

@@ -1,0 +1,271 @@
+"""The intake: what is polled, what is not, and what becomes of a system that fails to answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager
+
+import pytest
+
+from samza_py import Job, Message
+from samza_py.connectors.memory import Faults, Memory, MemoryStream
+from samza_py.connectors.memory.consumer import MemoryConsumer
+from samza_py.consumer import Fetched, Room
+from samza_py.errors import ConfigError, ConnectorError, UnavailableError
+from samza_py.message import Partition, TaskPartition
+from tests.runtime.running import resolved, run, running, values
+
+Words = MemoryStream[str, str]
+
+
+class Polls:
+    """Every poll as it was asked: the ids of the partitions that were wanted."""
+
+    def __init__(self) -> None:
+        self.wanted: list[set[str]] = []
+
+
+@pytest.fixture
+def polls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Polls]:
+    seen = Polls()
+    poll = MemoryConsumer.poll
+
+    async def noted(
+        self: MemoryConsumer, wanted: Mapping[TaskPartition, Room]
+    ) -> Mapping[TaskPartition, Fetched]:
+        seen.wanted.append({key.partition.id for key in wanted})
+        return await poll(self, wanted)
+
+    monkeypatch.setattr(MemoryConsumer, "poll", noted)
+    yield seen
+
+
+def copying(words: Words, out: Words, seconds: float = 0.0) -> Job[None]:
+    job = Job("copying", max_buffered_messages=4)
+
+    @job.task(words, to=out)
+    async def copy(word: Message[str, str]) -> str:
+        await asyncio.sleep(seconds)
+        return word.value
+
+    return job
+
+
+def streams(partitions: int, *, finite: bool = False) -> tuple[Memory, Words, Words]:
+    memory = Memory()
+    words = memory.stream("words", key=str, value=str, partitions=partitions, finite=finite)
+    return memory, words, memory.stream("out", key=str, value=str)
+
+
+async def test_only_partitions_with_room_are_polled(polls: Polls) -> None:
+    """Samza's 18 (TestSystemConsumers): what has messages waiting is not asked for more."""
+    memory, words, out = streams(2)
+    for number in range(20):
+        memory.put(words, "k", str(number), partition="0")
+    async with running(resolved(copying(words, out, 10.0), memory)) as ran:
+        await asyncio.sleep(5)
+        assert polls.wanted[-1] == {"1"}  # the other buffer is full
+        memory.put(words, "k", "other", partition="1")
+        await memory.wait_for(out, 2)
+        assert {"0", "1"} in polls.wanted
+        await ran.abort()
+
+
+async def test_a_partition_that_gets_room_is_asked_for_while_the_others_are_silent(
+    polls: Polls,
+) -> None:
+    memory, words, out = streams(2)
+    for number in range(20):
+        memory.put(words, "k", str(number), partition="0")
+    async with running(resolved(copying(words, out, 1.0), memory)) as ran:
+        await memory.wait_for(out, 20)
+        await ran.stop()
+    assert values(memory, out) == [str(number) for number in range(20)]
+
+
+async def test_a_finished_partition_is_not_polled_again(polls: Polls) -> None:
+    """Samza's 18 (TestSystemConsumers): no poll behind the end of a stream."""
+    memory, words, out = streams(2)
+    memory.put(words, "k", "a", partition="0")
+    memory.broker.topic("words").log("0").close()
+    async with running(resolved(copying(words, out), memory)) as ran:
+        await memory.wait_for(out, 1)
+        await asyncio.sleep(5)
+        for number in range(5):
+            memory.put(words, "k", str(number), partition="1")
+            await memory.wait_for(out, 2 + number)
+        assert polls.wanted[-1] == {"1"}
+        await ran.stop()
+
+
+async def test_a_stopped_task_asks_for_nothing_more(polls: Polls) -> None:
+    memory, words, out = streams(1)
+    for number in range(3):
+        memory.put(words, "k", str(number))
+    async with running(resolved(copying(words, out, 100.0), memory)) as ran:
+        await asyncio.sleep(5)
+        ran.container.request_stop()
+        before = len(polls.wanted)
+        await asyncio.sleep(5)
+        memory.put(words, "k", "late")
+        await asyncio.sleep(5)
+        assert len(polls.wanted) <= before + 1  # the one that was waiting
+        await ran.abort()
+
+
+async def test_a_system_whose_polls_fail_is_asked_again_with_growing_waits() -> None:
+    memory, words, out = streams(1)
+
+    class Away(Faults):
+        times: list[float] = []
+
+        async def before(self, operation: str, client: str) -> None:
+            if operation == "poll" and len(self.times) < 8:
+                self.times.append(asyncio.get_running_loop().time())
+                raise UnavailableError("away")
+
+    memory.broker.faults = faults = Away()
+    memory.put(words, "k", "a")
+    async with running(resolved(copying(words, out), memory)) as ran:
+        await memory.wait_for(out, 1)
+        await ran.stop()
+    waits = [b - a for a, b in zip(faults.times, faults.times[1:], strict=False)]
+    for index, wait in enumerate(waits):
+        longest = min(10.0, 0.1 * 2**index)
+        assert longest / 2 <= wait <= longest + 0.01
+
+
+async def test_a_system_says_how_long_to_leave_it_alone() -> None:
+    memory, words, out = streams(1)
+
+    class Throttled(Faults):
+        asked: list[float] = []
+
+        async def before(self, operation: str, client: str) -> None:
+            if operation == "poll":
+                self.asked.append(asyncio.get_running_loop().time())
+                if len(self.asked) == 1:
+                    raise UnavailableError("slow down", after_s=30.0)
+
+    memory.broker.faults = faults = Throttled()
+    memory.put(words, "k", "a")
+    async with running(resolved(copying(words, out), memory)) as ran:
+        await memory.wait_for(out, 1)
+        await ran.stop()
+    assert faults.asked[1] - faults.asked[0] >= 30
+
+
+@pytest.mark.parametrize("operation", ["poll", "assign", "open", "partitions", "claim"])
+async def test_a_system_that_fails_for_good_ends_the_job_and_leaves_nothing_running(
+    operation: str,
+) -> None:
+    memory, words, out = streams(1)
+
+    class Broken(Faults):
+        async def before(self, done: str, client: str) -> None:
+            if done == operation:
+                raise ConnectorError("this will never work")
+
+    memory.broker.faults = Broken()
+    with pytest.raises(ConnectorError, match="this will never work"):
+        await run(copying(words, out), memory)
+
+
+async def test_a_second_system_that_cannot_be_opened_closes_the_first_and_leaves_no_child() -> None:
+    memory, words, _ = streams(1)
+    other = Memory("other")
+    out = other.stream("out", key=str, value=str)
+
+    class Broken(Faults):
+        asked = 0
+
+        async def before(self, operation: str, client: str) -> None:
+            self.asked += 1
+            if operation == "open" and self.asked > 1:  # the admin opens, the producer does not
+                raise ConnectorError("no producer today")
+
+    other.broker.faults = Broken()
+    with pytest.raises(ConnectorError, match="no producer today"):
+        await run(copying(words, out), memory, other)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_lifespan_that_fails_ends_the_job_with_its_own_error(when: str) -> None:
+    memory, words, _ = streams(1, finite=True)
+
+    @asynccontextmanager
+    async def clients() -> AsyncIterator[None]:
+        if when == "before":
+            raise LookupError("no clients")
+        yield
+        raise LookupError("no clients")
+
+    job = Job("clients", lifespan=clients)
+
+    @job.task(words)
+    def work(word: Message[str, str]) -> None: ...
+
+    with pytest.raises(LookupError, match="no clients"):
+        await run(job, memory)
+
+
+async def test_a_partition_that_fails_for_good_names_itself_and_ends_the_job() -> None:
+    memory, words, out = streams(2)
+
+    class OneBroken(Faults):
+        def partition(self, client: str, partition: Partition) -> ConnectorError | None:
+            return ConnectorError(f"{partition} is damaged") if partition.id == "1" else None
+
+    memory.broker.faults = OneBroken()
+    with pytest.raises(ConnectorError, match=r"memory.words\[1\] is damaged"):
+        await run(copying(words, out), memory)
+
+
+async def test_two_handlers_read_one_stream_each_at_its_own_pace() -> None:
+    memory, words, out = streams(1)
+    job = Job("two")
+    calls: dict[str, list[str]] = {"fast": [], "slow": []}
+
+    @job.task(words)
+    async def fast(word: Message[str, str]) -> None:
+        calls["fast"].append(word.value)
+
+    @job.task(words)
+    async def slow(word: Message[str, str]) -> None:
+        await asyncio.sleep(100)
+        calls["slow"].append(word.value)
+
+    for number in range(5):
+        memory.put(words, "k", str(number))
+    async with running(resolved(job, memory)) as ran:
+        await ran.until(lambda: len(calls["fast"]) == 5)
+        assert calls["slow"] == []
+        await ran.until(lambda: len(calls["slow"]) == 5)
+        await ran.stop()
+
+
+async def test_a_consumer_that_cannot_be_made_is_a_config_error() -> None:
+    class WriteOnly(Memory):
+        def consumer(self, inputs: Mapping[str, object]) -> MemoryConsumer:
+            raise ConfigError("systems.memory", "cannot be read from: it is only an output")
+
+    memory = WriteOnly()
+    words = memory.stream("words", key=str, value=str)
+    out = memory.stream("out", key=str, value=str)
+    with pytest.raises(ConfigError, match="cannot be read from"):
+        await run(copying(words, out), memory)
+
+
+async def test_a_revoke_that_fails_does_not_hide_how_the_task_ended(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fails(self: MemoryConsumer, partitions: Collection[TaskPartition]) -> None:
+        raise UnavailableError("cannot be told")
+
+    monkeypatch.setattr(MemoryConsumer, "revoke", fails)
+    memory, words, out = streams(1, finite=True)
+    memory.put(words, "k", "a")
+    await run(copying(words, out), memory)
+    assert values(memory, out) == ["a"]
+    assert "could not be revoked" in caplog.text
