@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import asynccontextmanager
+from typing import ClassVar
 
 import pytest
 
@@ -27,7 +28,7 @@ class Polls:
 
 
 @pytest.fixture
-def polls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Polls]:
+def polls(monkeypatch: pytest.MonkeyPatch) -> Polls:
     seen = Polls()
     poll = MemoryConsumer.poll
 
@@ -38,7 +39,7 @@ def polls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Polls]:
         return await poll(self, wanted)
 
     monkeypatch.setattr(MemoryConsumer, "poll", noted)
-    yield seen
+    return seen
 
 
 def copying(words: Words, out: Words, seconds: float = 0.0) -> Job[None]:
@@ -118,7 +119,7 @@ async def test_a_system_whose_polls_fail_is_asked_again_with_growing_waits() -> 
     memory, words, out = streams(1)
 
     class Away(Faults):
-        times: list[float] = []
+        times: ClassVar[list[float]] = []
 
         async def before(self, operation: str, client: str) -> None:
             if operation == "poll" and len(self.times) < 8:
@@ -140,7 +141,7 @@ async def test_a_system_says_how_long_to_leave_it_alone() -> None:
     memory, words, out = streams(1)
 
     class Throttled(Faults):
-        asked: list[float] = []
+        asked: ClassVar[list[float]] = []
 
         async def before(self, operation: str, client: str) -> None:
             if operation == "poll":
@@ -156,15 +157,15 @@ async def test_a_system_says_how_long_to_leave_it_alone() -> None:
     assert faults.asked[1] - faults.asked[0] >= 30
 
 
-@pytest.mark.parametrize("operation", ["poll", "assign", "open", "partitions", "claim"])
+@pytest.mark.parametrize("struck", ["poll", "assign", "open", "partitions", "claim"])
 async def test_a_system_that_fails_for_good_ends_the_job_and_leaves_nothing_running(
-    operation: str,
+    struck: str,
 ) -> None:
     memory, words, out = streams(1)
 
     class Broken(Faults):
-        async def before(self, done: str, client: str) -> None:
-            if done == operation:
+        async def before(self, operation: str, client: str) -> None:
+            if operation == struck:
                 raise ConnectorError("this will never work")
 
     memory.broker.faults = Broken()
@@ -195,7 +196,7 @@ async def test_a_lifespan_that_fails_ends_the_job_with_its_own_error(when: str) 
     memory, words, _ = streams(1, finite=True)
 
     @asynccontextmanager
-    async def clients() -> AsyncIterator[None]:
+    async def clients() -> AsyncGenerator[None]:
         if when == "before":
             raise LookupError("no clients")
         yield
@@ -223,7 +224,7 @@ async def test_a_partition_that_fails_for_good_names_itself_and_ends_the_job() -
 
 
 async def test_two_handlers_read_one_stream_each_at_its_own_pace() -> None:
-    memory, words, out = streams(1)
+    memory, words, _ = streams(1)
     job = Job("two")
     calls: dict[str, list[str]] = {"fast": [], "slow": []}
 
