@@ -39,22 +39,23 @@ class Bug:
     Attributes:
         what: in a sentence.
         plant: makes it.
-        within: so many seeds find it.
+        seed: the first one that found it, when it was planted. Where the runtime or the scenarios
+            have changed since, it may be another one.
     """
 
     what: str
     plant: Plant
-    within: int
+    seed: int
 
 
 BUGS: Final[dict[str, Bug]] = {}
 
 
-def bug(what: str, within: int = 60) -> Callable[[Plant], Plant]:
+def bug(what: str, *, seed: int) -> Callable[[Plant], Plant]:
     """Name a mistake after the function that makes it."""
 
     def add(plant: Plant) -> Plant:
-        BUGS[plant.__name__.replace("_", "-")] = Bug(what, plant, within)
+        BUGS[plant.__name__.replace("_", "-")] = Bug(what, plant, seed)
         return plant
 
     return add

@@ -17,12 +17,12 @@ from samza_py.runtime.supervisor import Supervisor
 from tests.simulator.planted import Ground, always, bug, does_nothing
 
 
-@bug("the checkpoint is written before the outputs are settled")
+@bug("the checkpoint is written before the outputs are settled", seed=1)
 def checkpoint_before_outputs(ground: Ground) -> None:
     ground.put(Outputs, "settled", always(True))
 
 
-@bug("the cut leaves what is finished but not handed over to the next commit")
+@bug("the cut leaves what is finished but not handed over to the next commit", seed=1)
 def cut_without_hand_over(ground: Ground) -> None:
     def cut(self: Runner) -> None:
         self.scope.generation += 1
@@ -31,7 +31,7 @@ def cut_without_hand_over(ground: Ground) -> None:
     ground.put(Runner, "cut", cut)
 
 
-@bug("what is finished beyond the oldest unfinished message is left out of the checkpoint")
+@bug("what is finished beyond the oldest unfinished message is left out of the checkpoint", seed=17)
 def done_dropped(ground: Ground) -> None:
     snapshot = Progress.snapshot
 
@@ -41,12 +41,12 @@ def done_dropped(ground: Ground) -> None:
     ground.put(Progress, "snapshot", without)
 
 
-@bug("what a checkpoint has as done is handed out again")
+@bug("what a checkpoint has as done is handed out again", seed=17)
 def done_ignored(ground: Ground) -> None:
     ground.put(Progress, "resuming", property(always(False)))
 
 
-@bug("runs of an earlier checkpoint are forgotten as soon as they are read past")
+@bug("runs of an earlier checkpoint are forgotten as soon as they are read past", seed=17)
 def done_forgotten(ground: Ground) -> None:
     snapshot = Progress.snapshot
 
@@ -57,7 +57,7 @@ def done_forgotten(ground: Ground) -> None:
     ground.put(Progress, "snapshot", without)
 
 
-@bug("the checkpoint has what was read, not what was finished")
+@bug("the checkpoint has what was read, not what was finished", seed=1)
 def position_as_read(ground: Ground) -> None:
     def cut(self: Inputs, draft: Draft) -> None:
         for buffer in self._buffers:
@@ -67,7 +67,7 @@ def position_as_read(ground: Ground) -> None:
     ground.put(Inputs, "cut", cut)
 
 
-@bug("the newest finished message is taken for the oldest unfinished one")
+@bug("the newest finished message is taken for the oldest unfinished one", seed=2)
 def newest_finished(ground: Ground) -> None:
     def finish(self: Progress, seq: int, offset: Any) -> None:
         self._base = max(self._base, seq + 1)
@@ -76,7 +76,7 @@ def newest_finished(ground: Ground) -> None:
     ground.put(Progress, "finish", finish)
 
 
-@bug("the state of a commit is taken at its end, not at its cut")
+@bug("the state of a commit is taken at its end, not at its cut", seed=1)
 def state_cut_late(ground: Ground) -> None:
     cut = Stores.cut
 
@@ -102,7 +102,7 @@ def setattr_prepare(ground: Ground, prepare: Any) -> None:
     ground.put(Participant, "prepare", dispatch)
 
 
-@bug("what is written to a store during a commit is lost at its end")
+@bug("what is written to a store during a commit is lost at its end", seed=1)
 def state_behind_cut_lost(ground: Ground) -> None:
     def committed(self: Overlay[Any, Any], marker: str) -> None:
         self.engine.apply(self._cut.items(), marker)
@@ -111,7 +111,7 @@ def state_behind_cut_lost(ground: Ground) -> None:
     ground.put(Overlay, "committed", committed)
 
 
-@bug("a commit without changes forgets the marker of the state")
+@bug("a commit without changes forgets the marker of the state", seed=1)
 def marker_forgotten(ground: Ground) -> None:
     def cut(self: Stores, draft: Draft) -> None:
         for name, overlay in self._overlays.items():
@@ -123,7 +123,7 @@ def marker_forgotten(ground: Ground) -> None:
     ground.put(Stores, "cut", cut)
 
 
-@bug("the state is not restored at a start")
+@bug("the state is not restored at a start", seed=9)
 def restore_skipped(ground: Ground) -> None:
     async def recover(self: Stores, claim: Any, checkpoint: Any) -> None:
         self._markers = dict(checkpoint.stores) if checkpoint is not None else {}
@@ -131,12 +131,12 @@ def restore_skipped(ground: Ground) -> None:
     ground.put(Stores, "recover", recover)
 
 
-@bug("timers do not survive a restart")
+@bug("timers do not survive a restart", seed=9)
 def timers_forgotten(ground: Ground) -> None:
     ground.put(Timers, "cut", does_nothing)
 
 
-@bug("a finished job that is started again ends a second time", within=200)
+@bug("a finished job that is started again ends a second time", seed=9)
 def end_twice(ground: Ground) -> None:
     async def recover(self: Ending, claim: Any, checkpoint: Any) -> None:
         pass
@@ -144,7 +144,7 @@ def end_twice(ground: Ground) -> None:
     ground.put(Ending, "recover", recover)
 
 
-@bug("a checkpoint of unknown outcome is taken for written")
+@bug("a checkpoint of unknown outcome is taken for written", seed=6)
 def unknown_taken_for_written(ground: Ground) -> None:
     async def took_effect(self: Committer, number: int, error: Any, backoff: Backoff) -> bool:
         return True
@@ -152,7 +152,7 @@ def unknown_taken_for_written(ground: Ground) -> None:
     ground.put(Committer, "_took_effect", took_effect)
 
 
-@bug("after a failed transaction the checkpoint is written again, in another one", within=200)
+@bug("after a failed transaction the checkpoint is written again, in another one", seed=26)
 def checkpoint_again_in_new_transaction(ground: Ground) -> None:
     write = Committer._write
 
@@ -169,7 +169,7 @@ def checkpoint_again_in_new_transaction(ground: Ground) -> None:
     ground.put(Committer, "_write", stubborn)
 
 
-@bug("a fenced write is passed over")
+@bug("a fenced write is passed over", seed=57)
 def fence_ignored(ground: Ground) -> None:
     write = Committer._write
 
@@ -182,12 +182,12 @@ def fence_ignored(ground: Ground) -> None:
     ground.put(Committer, "_write", careless)
 
 
-@bug("a task that was lost is stopped in good order, with a last commit")
+@bug("a task that was lost is stopped in good order, with a last commit", seed=42)
 def lost_like_revoked(ground: Ground) -> None:
     ground.put(Supervisor, "drop", Supervisor.stop)
 
 
-@bug("a revoked task is released while it still runs")
+@bug("a revoked task is released while it still runs", seed=57)
 def released_too_early(ground: Ground) -> None:
     give_up = Container._give_up
 
@@ -200,11 +200,11 @@ def released_too_early(ground: Ground) -> None:
     ground.put(Container, "_give_up", early)
 
 
-@bug("a task granted again while it is still being dropped is taken for running", within=200)
+@bug("a task granted again while it is still being dropped is taken for running", seed=57)
 def grant_after_loss_ignored(ground: Ground) -> None:
     ground.put(Supervisor, "leaving", property(always(False)))
 
 
-@bug("a grant that is not renewed does not end", within=200)
+@bug("a grant that is not renewed does not end", seed=56)
 def lease_ignored(ground: Ground) -> None:
     ground.put(Supervisor, "_expired", does_nothing)

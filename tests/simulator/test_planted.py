@@ -10,6 +10,8 @@ from tests.simulator.planted import Bug, known_bugs, planted
 from tests.simulator.simulation import run_seeds
 
 BUGS = known_bugs()
+WITHIN = 400
+"""So many seeds must find each of them. The one that found it before is tried first."""
 
 
 def test_there_are_many_planted_bugs() -> None:
@@ -22,9 +24,9 @@ def test_a_planted_bug_is_found(
     name: str, bug: Bug, record_property: Callable[[str, object], None]
 ) -> None:
     with planted(name):
-        for outcome in run_seeds(range(1, bug.within + 1)):
+        for outcome in run_seeds([bug.seed, *range(1, WITHIN + 1)]):
             if outcome.violations:
                 record_property("found_at_seed", outcome.seed)
                 print(f"{bug.what}: found at seed {outcome.seed}: {outcome.violations[0][:200]}")
                 return
-    pytest.fail(f"{bug.what}: not found in {bug.within} seeds", pytrace=False)
+    pytest.fail(f"{bug.what}: not found in {WITHIN} seeds", pytrace=False)
