@@ -67,12 +67,14 @@ class Running:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until something is so, unless the container ends before."""
+        step_s = 0.0005
         async with asyncio.timeout(LONGEST_S):
             while not condition():
                 if self.child.done():
                     self.child.result()
                     raise AssertionError("the container ended before it came to that")
-                await asyncio.sleep(0.0005)
+                await asyncio.sleep(step_s)
+                step_s = min(0.05, step_s * 1.001)
 
     def task(self, name: str) -> TaskStatistics:
         """The statistics of one task."""
