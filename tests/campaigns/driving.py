@@ -18,7 +18,7 @@ from tests.campaigns.numbered import Load, write_input
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-DEADLINE_S = 60.0
+DEADLINE_S = 100.0
 KILLED = -signal.SIGKILL
 VARIANTS = ("serial", "concurrent", "spread", "batch")
 

@@ -13,7 +13,8 @@ from tests.campaigns.driving import KILLED, Counting, chance_of
 from tests.campaigns.numbered import Load
 from tests.campaigns.small_disks import NoSmallDiskError, SmallDisk, small_disk
 
-pytestmark = pytest.mark.campaign
+# A task goes back to its checkpoint ten times, with growing waits, before it gives up.
+pytestmark = [pytest.mark.campaign, pytest.mark.timeout(300)]
 
 GROWING = {"CAMPAIGN_COMPACT_ABOVE": "1GiB"}
 """The file of checkpoints is never made smaller, so that a small disk is soon full."""
