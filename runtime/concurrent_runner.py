@@ -20,6 +20,8 @@ from samza_py.runtime.watch import Watched
 
 #: Parked messages a worker: enough to find work behind a hot key, few enough to stay bounded.
 PARKED_EACH = 16
+#: A worker looks at the clock every sixteenth message: a look costs as much as it would save.
+LOOKS_MASK = 15
 
 
 class _Item:
@@ -112,10 +114,13 @@ class ConcurrentRunner(Runner):
 
     async def _work(self, worker: _Worker, item: _Item) -> None:
         """Finish one item after the other; idle when there is none."""
+        turn = 0
         try:
             while True:
                 await self._finish(worker, item)
-                await self.give_way()
+                turn += 1
+                if turn & LOOKS_MASK == 0:
+                    await self.give_way()
                 if self._dismissed:
                     return  # the handler has swallowed its cancellation
                 following = self._following(item)

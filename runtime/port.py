@@ -111,7 +111,10 @@ class Port:
     @property
     def full(self) -> bool:
         """Whether no attempt may start that could send here."""
-        return self.room_messages <= 0 or self.room_bytes <= 0
+        # Spelt out, since it is asked for before each of several calls at once.
+        return (
+            self.unsettled_messages >= self._max_messages or self.unsettled_bytes >= self._max_bytes
+        )
 
     def put(self, messages: list[Outgoing], size: int, generation: int) -> None:
         """Hand over messages, in order; may overshoot the room by what one attempt sends."""

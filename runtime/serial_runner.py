@@ -120,7 +120,8 @@ class SerialRunner(Runner):
         stream, sent_by = ("", "") if to is None else (to.stream, to.handler)
         pending = None if to is None else to.pending
         room, room_bytes = (0, 0) if to is None else (to.port.room_messages, to.port.room_bytes)
-        handled = 0
+        handled = taken = 0
+        plain: type | None = None
         attempt: Attempt | None = None
         try:
             for index, message in enumerate(messages, 1):
@@ -136,7 +137,7 @@ class SerialRunner(Runner):
                     except LeftUnread:
                         return
                     progress.last = message
-                    self._taken = index
+                    taken = index
                     if scope.stopping or scope.crowded:
                         return
                     continue
@@ -147,13 +148,18 @@ class SerialRunner(Runner):
                         result = handler(message, attempt)
                     else:
                         result = handler(message)
-                    if type(result) is CoroutineType:
+                    kind = type(result)
+                    if kind is CoroutineType:
                         result = await result
-                    if type(result) not in known and not self._is_value(result):
-                        attempt = Attempt(scope, message) if attempt is None else attempt
-                        key = codec.key_for_output(message)
-                        await self.caller.unfold(result, message, attempt, key)
-                        result = None
+                        kind = type(result)
+                    if kind is not plain:
+                        if kind in known or self._is_value(result):
+                            plain = kind
+                        else:
+                            attempt = Attempt(scope, message) if attempt is None else attempt
+                            key = codec.key_for_output(message)
+                            await self.caller.unfold(result, message, attempt, key)
+                            result = None
                     if attempt is not None:
                         attempt.closed = True
                         if result is not None:
@@ -163,7 +169,7 @@ class SerialRunner(Runner):
                     elif result is not None:
                         if to is None:
                             raise no_output(scope.spec, result)
-                        if type(result) is Record:
+                        if kind is Record:
                             outgoing = to.result(result, message, codec.key_for_output(message), 0)
                             size = outgoing.size
                         else:
@@ -208,7 +214,7 @@ class SerialRunner(Runner):
                     handled += 1
                 watch.calling = None
                 progress.last = message
-                self._taken = index
+                taken = index
                 if scope.stopping or scope.crowded:
                     return
                 if to is not None and (
@@ -218,6 +224,7 @@ class SerialRunner(Runner):
                 ):
                     return
         finally:
+            self._taken = taken
             scope.counters.handled += handled
 
     def _is_value(self, result: Any) -> bool:
