@@ -98,6 +98,7 @@ def _play(world: World, loop: VirtualLoop) -> int:
         return stage.calls.made
     finally:
         loop.close()
+        world.forget_children()
 
 
 def _unexpected(world: World, context: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import suppress
 from typing import Any, Final, ParamSpec, TypeVar
 
 from samza_py.connectors.memory import Memory
@@ -152,6 +153,18 @@ class World:
             link.sever(silent=True)
         assert self.loop is not None
         self.loop.call_soon(self._kill, incarnation, 0)
+
+    def forget_children(self) -> None:
+        """Let go of all children, and of how they were cancelled.
+
+        CPython's tasks keep that error where its garbage collector does not look, so that the
+        frames in its traceback, and through them most of the world, would never be freed.
+        """
+        for incarnation in self.incarnations:
+            for child in incarnation.children:
+                with suppress(BaseException):
+                    child.exception()
+            incarnation.children.clear()
 
     def _kill(self, incarnation: Incarnation, rounds: int) -> None:
         """Cancel what is left of a dead container until nothing is: it may still tidy up."""
