@@ -89,14 +89,16 @@ class SqliteAdmin(Admin):
 
         def trim(db: sqlite3.Connection) -> None:
             for partition, offset in up_to.items():
-                place = (*self._place(partition), number_of(offset))
+                stream, number = self._place(partition)
+                last = number_of(offset)
                 db.execute(
-                    "DELETE FROM messages WHERE stream = ? AND partition = ? AND offset <= ?", place
+                    "DELETE FROM messages WHERE stream = ? AND partition = ? AND offset <= ?",
+                    (stream, number, last),
                 )
                 db.execute(
-                    "UPDATE partitions SET oldest = max(oldest, min(next, ?3 + 1))"
-                    " WHERE stream = ?1 AND id = ?2",
-                    place,
+                    "UPDATE partitions SET oldest = max(oldest, min(next, ?))"
+                    " WHERE stream = ? AND id = ?",
+                    (last + 1, stream, number),
                 )
 
         await self._db.ask(trim)
