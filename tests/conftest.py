@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import logging
 import traceback
 from collections.abc import AsyncIterator, Iterator
 
@@ -68,6 +69,20 @@ def loop_is_never_blocked(
         yield
     if seen:
         pytest.fail("the event loop was blocked by " + "\nand by ".join(seen), pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def logging_is_left_as_found() -> Iterator[None]:
+    """Take back what a command line called in this process has set up for the process."""
+    root = logging.getLogger()
+    level, raising = root.level, logging.raiseExceptions
+    yield
+    for handler in root.handlers[:]:
+        if type(handler).__module__.startswith("samza_py."):
+            root.removeHandler(handler)
+    root.setLevel(level)
+    logging.raiseExceptions = raising
+    logging.captureWarnings(capture=False)
 
 
 @pytest.fixture(autouse=True)

@@ -17,6 +17,7 @@ from samza_py.testing.conformance.suite import (
     checks_for,
     conformance_params,
     conformance_tests,
+    left_out,
     run_check,
 )
 from samza_py.testing.given import RawRecord
@@ -39,6 +40,7 @@ __all__ = [
     "checks_for",
     "conformance_params",
     "conformance_tests",
+    "left_out",
     "run",
     "run_check",
 ]

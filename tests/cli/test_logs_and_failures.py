@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -101,17 +100,12 @@ def test_a_wrong_log_call_is_logged_and_stops_nothing() -> None:
 
 
 @pytest.fixture
-def written() -> Iterator[list[str]]:
+def written() -> list[str]:
     lines: list[str] = []
-    root, level = logging.getLogger(), logging.getLogger().level
-    before = list(root.handlers)
     configure(
         level="info", as_json=False, job="pricing", redact=Redaction(["canary"]), write=lines.append
     )
-    yield lines
-    root.handlers[:] = before
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
+    return lines
 
 
 def test_everything_logged_goes_through_one_handler_without_secrets(written: list[str]) -> None:

@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class Capability(Enum):
-    """One thing that a harness declares. The text is how a skipped check is explained."""
+    """One thing that a harness declares. The text explains what is left out."""
 
     # What the connector does.
     READS = "reads"

@@ -36,7 +36,7 @@ class Harness(AsyncResource):
     """What every harness has.
 
     Attributes:
-        capabilities: what can be checked; everything else is skipped and listed as such.
+        capabilities: what can be checked; ``left_out`` lists everything else.
         patience_s: the longest that any single answer may take before a check fails.
         quiet_s: how long a check watches to see that something does *not* happen.
     """
@@ -59,7 +59,7 @@ class ConnectorHarness(Harness):
     """One system with one fresh stream to read and one to write, often the same.
 
     Only what the declared capabilities call for needs to be written. Faults and undecodable data
-    are optional: without them their checks are skipped.
+    are optional: without them their checks are left out.
     """
 
     @property

@@ -4,8 +4,8 @@
 
     test_my_system = conformance_tests(MyHarness)
 
-That is a parametrised test: one case a promise, skipped with the reason where the harness does not
-declare what it needs. It needs no plugin of pytest. Without pytest, ``checks_for`` and
+That is a parametrised test: one case for each promise that the harness declares; ``left_out`` says
+which promises those are not. It needs no plugin of pytest. Without pytest, ``checks_for`` and
 ``run_check`` do the same.
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from samza_py.testing.conformance import (
     asking,
@@ -28,9 +28,6 @@ from samza_py.testing.conformance import (
 )
 from samza_py.testing.conformance.check import Check, Checklist, within
 from samza_py.testing.conformance.harness import Harness
-
-if TYPE_CHECKING:
-    import pytest
 
 LISTS: Sequence[Checklist[Any]] = (
     asking.CHECKS,
@@ -52,11 +49,29 @@ def all_checks() -> list[Check]:
 
 
 def checks_for(harness: Harness) -> list[Check]:
-    """The checks for this kind of harness, those that it lacks a capability for included.
+    """The checks of this kind of harness for which it declares all they need.
 
     Args:
-        harness: need not be open; ``check.lacks(harness)`` says why one is to be skipped.
+        harness: need not be open.
     """
+    return [check for check in _of_its_kind(harness) if not check.lacks(harness)]
+
+
+def left_out(harness: Harness) -> list[str]:
+    """A line for each promise that is not checked: what it is, and what is not declared.
+
+    Args:
+        harness: need not be open.
+    """
+
+    def line(check: Check) -> str:
+        lacking = ", ".join(f"{need.name} ({need.value})" for need in check.lacks(harness))
+        return f"{check.name}: {check.promise} Not declared: {lacking}"
+
+    return [line(check) for check in _of_its_kind(harness) if check.lacks(harness)]
+
+
+def _of_its_kind(harness: Harness) -> list[Check]:
     kinds = [c for c in LISTS if isinstance(harness, cast("type[Harness]", c.harness))]
     return [check for kind in kinds for check in kind.checks]
 
@@ -93,17 +108,10 @@ def conformance_tests(make: Callable[[], Harness]) -> Callable[..., None]:
 
 
 def conformance_params(harness: Harness) -> list[Any]:
-    """The checks for a harness as pytest parameters, those to skip marked with the reason.
+    """The checks for a harness as pytest parameters.
 
     For a test function of one's own, with fixtures: ``pytest.mark.parametrize("check", ...)``.
     """
     import pytest
 
-    def marks(check: Check) -> list[pytest.MarkDecorator]:
-        lacking = check.lacks(harness)
-        if not lacking:
-            return []
-        wanted = ", ".join(f"{need.name} ({need.value})" for need in lacking)
-        return [pytest.mark.skip(reason=f"{check.promise}: the harness does not declare {wanted}")]
-
-    return [pytest.param(c, id=c.name, marks=marks(c)) for c in checks_for(harness)]
+    return [pytest.param(check, id=check.name) for check in checks_for(harness)]

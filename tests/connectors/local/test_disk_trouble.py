@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from tests.connectors.local.on_disk import names, put, size
 from tests.connectors.local.workload import JOB, commit, restored, state
 
 TASK = "price/0"
+NOBODY = 65534
 
 LIMITED = """
 import asyncio, resource, sys
@@ -191,10 +193,20 @@ async def test_a_folder_that_cannot_be_synced_after_an_exchange_ends_the_writing
         assert (await store.read())[TASK].number == number
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-async def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
-    os.chmod(tmp_path, 0o500)
-    async with LocalCheckpoints(tmp_path / "new" / "checkpoints.log").store(JOB) as store:
+@pytest.fixture
+def forbidden() -> Iterator[Path]:
+    """A folder to read only; root, who may write everywhere, is nobody meanwhile."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o555)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(NOBODY)
+        yield Path(folder)
+        os.seteuid(user)
+
+
+async def test_a_folder_without_permission_is_named(forbidden: Path) -> None:
+    async with LocalCheckpoints(forbidden / "new" / "checkpoints.log").store(JOB) as store:
         with pytest.raises(CheckpointError, match=r"cannot open .*Permission denied \(EACCES\)"):
             await store.open(Grant(TASK))
 
