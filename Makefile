@@ -16,6 +16,9 @@ REFERENCE := samza_py samza_py.testing samza_py.connectors.files samza_py.connec
 WORKERS ?= auto
 PYTEST_ARGS ?=
 
+# The tests start some hundred interpreters: each module is compiled once and not in every one.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-crash test check lint types floors test-memory test-slow simulate bench \
         versions doctor environment lock reference audit sbom clean
@@ -68,7 +71,7 @@ floors: ## imports go downwards only
 test-memory: ## the tests that need no service, no minutes
 	$(SAY) 'test-memory: tests without services and campaigns'
 	$(ENVIRONMENT) dev
-	@$(PYTEST) -m 'not slow and not campaign' $(PYTEST_ARGS)
+	@$(PYTEST) -m 'not slow and not campaign and not tooling' $(PYTEST_ARGS)
 
 test-slow: ## the slow tests and the full campaigns
 	$(SAY) 'test-slow: slow tests; each campaign for $(FULL_CAMPAIGN) s'
