@@ -187,7 +187,7 @@ class Attempt(TaskContext[Any]):
         if self.sends is not None:
             for sender, message, size in self.sends:
                 sender.add(message, size)
-                scope.crowded = scope.crowded or sender.crowded
+                scope.attention = scope.attention or sender.crowded
         if self._wants_commit:
             scope.commit_wanted.wake()
 

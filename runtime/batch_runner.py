@@ -125,7 +125,7 @@ class BatchRunner(Runner):
     async def _take_batch(self, buffer: PartitionBuffer) -> None:
         chunk = buffer.chunk()
         assert chunk is not None
-        messages = chunk.messages[chunk.next : chunk.next + self.scope.spec.batch_messages]
+        messages = chunk.messages[: self.scope.spec.batch_messages]
         codec = self.codecs[buffer.key.partition]
         progress = buffer.progress
         for message in messages:

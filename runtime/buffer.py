@@ -1,7 +1,8 @@
 """The bounded buffer of one partition of one task: what was read and not yet taken.
 
-Fetches are kept whole, as chunks, and taken from the front; nothing is moved message by message
-from one queue to another.
+A fetch is kept as chunks that are taken from the front in slices; nothing is moved message by
+message from one queue to another. What was taken is let go at once: a decoded value that stays
+behind would be walked by the garbage collector again and again.
 """
 
 from __future__ import annotations
@@ -16,17 +17,19 @@ from samza_py.runtime.progress import Progress
 from samza_py.runtime.statistics import PartitionStatistics
 from samza_py.system import Input
 
+CHUNK_MESSAGES = 512
+"""The most messages of a chunk: what is taken is cut off its front, which moves the rest."""
+
 
 class Chunk:
-    """Messages of one fetch, and the position that is reached behind the last of them."""
+    """Messages that were fetched together, and the position behind the last of them."""
 
-    __slots__ = ("bytes_each", "messages", "next", "position")
+    __slots__ = ("bytes_each", "messages", "position")
 
     def __init__(self, messages: list[Received], position: Position, bytes_each: int) -> None:
         self.messages = messages
         self.position = position
         self.bytes_each = bytes_each
-        self.next = 0
 
 
 class PartitionBuffer:
@@ -40,6 +43,7 @@ class PartitionBuffer:
         max_messages: its bound in messages.
         max_bytes: its bound in bytes.
         priority: higher is read first.
+        chunk_messages: the most that are taken at once.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class PartitionBuffer:
         max_messages: int,
         max_bytes: int,
         priority: int = 0,
+        chunk_messages: int = CHUNK_MESSAGES,
     ) -> None:
         self.key = key
         self.source = source
@@ -63,6 +68,7 @@ class PartitionBuffer:
         self._compare = compare
         self._max_messages = max_messages
         self._max_bytes = max_bytes
+        self._chunk_messages = chunk_messages
         self._chunks: deque[Chunk] = deque()
         self._messages = 0
         self._bytes = 0
@@ -104,7 +110,12 @@ class PartitionBuffer:
         # reading it. The first, the middle and the last stand for the rest.
         sample = (messages[0], messages[count // 2], messages[-1]) if count > 3 else messages
         each = sum(map(size_of, sample)) // len(sample) if messages else 0
-        self._chunks.append(Chunk(messages, position, each))
+        most = self._chunk_messages
+        last = max(0, count - 1) // most * most
+        for start in range(0, last, most):
+            part = messages[start : start + most]
+            self._chunks.append(Chunk(part, part[-1].offset, each))
+        self._chunks.append(Chunk(messages[last:], position, each))
         self._messages += count
         self._bytes += count * each
 
@@ -114,10 +125,10 @@ class PartitionBuffer:
 
     def took(self, chunk: Chunk, count: int) -> bool:
         """The next messages of the front chunk were taken; true when it is used up."""
-        chunk.next += count
+        del chunk.messages[:count]
         self._messages -= count
         self._bytes -= count * chunk.bytes_each
-        if chunk.next < len(chunk.messages):
+        if chunk.messages:
             return False
         self._chunks.popleft()
         return True

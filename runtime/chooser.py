@@ -112,7 +112,7 @@ class EventTimeChooser(Chooser):
             return 1
         until = min(heads)
         count = 0
-        for message in chunk.messages[chunk.next :]:
+        for message in chunk.messages:
             if _time(message) > until:
                 break
             count += 1
@@ -145,11 +145,7 @@ class EventTimeChooser(Chooser):
 
 def _head(buffer: PartitionBuffer) -> Received | None:
     chunk = buffer.chunk()
-    return (
-        chunk.messages[chunk.next]
-        if chunk is not None and chunk.next < len(chunk.messages)
-        else None
-    )
+    return chunk.messages[0] if chunk is not None and chunk.messages else None
 
 
 def _time(message: Received | None) -> int:

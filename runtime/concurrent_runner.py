@@ -196,7 +196,7 @@ class ConcurrentRunner(Runner):
         scope = self.scope
         if scope.stopping or self._quiet or self._dismissed:
             return False
-        if scope.crowded:
+        if scope.attention:
             scope.hand_over()
         return not scope.full
 
@@ -205,8 +205,8 @@ class ConcurrentRunner(Runner):
         chunk = buffer.chunk()
         assert chunk is not None
         item = None
-        if chunk.next < len(chunk.messages):
-            message = chunk.messages[chunk.next]
+        if chunk.messages:
+            message = chunk.messages[0]
             message.seq = buffer.progress.begin()
             item = _Item(message, buffer, self.lane(message, buffer))
             self.scope.counters.received += 1

@@ -93,7 +93,7 @@ class Failures:
         if kept is not None:
             sender, letter = kept
             sender.add(letter, letter.size)
-            self._scope.crowded = self._scope.crowded or sender.crowded
+            self._scope.attention = self._scope.attention or sender.crowded
 
     def _last_resort(
         self, message: Received, error: Exception, attempts: int
@@ -203,10 +203,8 @@ def dead_letter(
         message.raw_key,
         value,
         message.timestamp_ms,
-        headers,
-        None,
         message,
-        0,
-        True,
         task.partition("/")[0],
+        headers,
+        dead=True,
     )

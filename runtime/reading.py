@@ -13,7 +13,7 @@ from samza_py.checkpoint import Checkpoint, InputProgress
 from samza_py.errors import PositionLostError
 from samza_py.message import END, Partition, Position, TaskPartition
 from samza_py.runtime.backoff import retried
-from samza_py.runtime.buffer import PartitionBuffer
+from samza_py.runtime.buffer import CHUNK_MESSAGES, PartitionBuffer
 from samza_py.runtime.progress import Progress
 from samza_py.runtime.services import Services
 from samza_py.system import Input
@@ -45,7 +45,7 @@ async def opened_buffers(
         PositionLostError: a stream was made anew since the checkpoint.
     """
     starts = Starts(planned, checkpoint, services)
-    options = services.resolved.options
+    spec, options = planned.spec, services.resolved.options
     share = max(1, len(planned.inputs))
     buffers: list[PartitionBuffer] = []
     resolved_any = False
@@ -70,7 +70,8 @@ async def opened_buffers(
                 services.admins[partition.system].compare,
                 max_messages=max(1, options.max_buffered_messages // share),
                 max_bytes=max(1, options.max_buffered_bytes // share),
-                priority=planned.spec.priorities.get(str(source), 0),
+                priority=spec.priorities.get(str(source), 0),
+                chunk_messages=spec.batch_messages if spec.kind == "batch" else CHUNK_MESSAGES,
             )
         )
     return Opened(buffers, resolved_any, starts.known)

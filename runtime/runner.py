@@ -74,6 +74,7 @@ class Runner(ABC):
     def cut(self) -> None:
         """Hand over what is finished, and begin the next generation. Never waits."""
         self.scope.hand_over()
+        self.scope.attention = True  # a slice in hand counted on the room there was before
         self.scope.generation += 1
         self.scope.dirty = False
         if self.scope.overlays:
@@ -82,7 +83,7 @@ class Runner(ABC):
     def next_buffer(self) -> PartitionBuffer | None:
         """The buffer to take from now; None when there is nothing to take or no room to send."""
         scope = self.scope
-        if scope.crowded:
+        if scope.attention:
             scope.hand_over()
         return None if scope.full else self.chooser.choose()
 

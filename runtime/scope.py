@@ -67,7 +67,9 @@ class TaskScope:
         self.wakeup = Wakeup()
         self.stopping = False
         self._stopped: asyncio.Future[None] | None = None
-        self.crowded = False
+        #: Something else than the next message wants the runner: an output or the state is full, a
+        #: commit has drawn its line, a call was over its time, the task stops.
+        self.attention = False
         #: Messages whose dead letter or rejection was decided by an output before a rollback.
         self.condemned: dict[tuple[Any, str], Exception] = {}
         #: Stores are asked only for the message's own key.
@@ -107,14 +109,14 @@ class TaskScope:
 
     def hand_over(self) -> None:
         """Give everything finished to the outboxes, under the current generation."""
-        self.crowded = False
+        self.attention = False
         for sender in self.senders.values():
             self.counters.sent += sender.hand_over(self.generation)
 
     def state_changed(self, overlay: Overlay[Any, Any]) -> None:
         """A finished attempt has written state: commit early when much has come together."""
         if overlay.size > self._max_uncommitted:
-            self.crowded = True  # no further attempt until the commit has drawn its line
+            self.attention = True  # no further attempt until the commit has drawn its line
             self.commit_wanted.wake()
 
     def ask_to_stop(self) -> None:
@@ -127,6 +129,7 @@ class TaskScope:
     def stop(self) -> None:
         """Take nothing more; what waits in a backoff is left unread."""
         self.stopping = True
+        self.attention = True
         if self._stopped is not None and not self._stopped.done():
             self._stopped.set_result(None)
         self.wakeup.wake()

@@ -73,12 +73,11 @@ class Sender:
             raw_key,
             raw_value,
             timestamp_ms,
+            source,
+            self.handler,
             headers,
             partition,
-            source,
             number,
-            False,
-            self.handler,
         )
 
     def result(

@@ -8,7 +8,6 @@ a tenth of the whole budget is.
 from __future__ import annotations
 
 import asyncio
-from types import CoroutineType
 from typing import Any
 
 from samza_py.message import Message, Outgoing, Received, Record
@@ -63,25 +62,31 @@ class SerialRunner(Runner):
 
     async def _take_slice(self, buffer: PartitionBuffer) -> None:
         """Work off the next messages of a buffer: as many as take about ``SLICE_S``."""
+        scope, watch = self.scope, self._watch
         chunk = buffer.chunk()
         assert chunk is not None
-        start = chunk.next
-        messages = chunk.messages[start : start + min(self._slice, self.chooser.most(buffer))]
+        # Each sends one message at least where there is an output: more have no room to begin.
+        to = self.caller.to
+        room = LONGEST_SLICE if to is None else to.port.room_messages
+        messages = chunk.messages[: min(self._slice, self.chooser.most(buffer), room)]
         loop = asyncio.get_running_loop()
         began = loop.time()
         # A commit in the middle of a slice has something to cover; in front of a single call, not.
-        self.scope.dirty = self.scope.dirty or len(messages) > 1
+        scope.dirty = scope.dirty or len(messages) > 1
         self._taken = 0
         try:
-            if self._fast and not self.scope.condemned:
+            if self._fast and not scope.condemned:
                 await self._run_fast(buffer, messages)
             else:
                 await self._run_any(buffer, messages)
         finally:
+            if watch.timed_out is not None:
+                watch.take_timeout()  # too late: the call has succeeded
+            watch.calling = None
             # A commit during the slice has covered what was finished then, and not the rest.
-            self.scope.dirty = True
+            scope.dirty = True
             taken = self._taken
-            self.scope.counters.received += taken
+            scope.counters.received += taken
             if buffer.took(chunk, taken):
                 buffer.progress.pass_to(chunk.position)
         self.has_room(buffer)
@@ -102,7 +107,7 @@ class SerialRunner(Runner):
                 return
             progress.last = message
             self._taken = index
-            if scope.crowded or scope.stopping:
+            if scope.attention:
                 return
 
     async def _run_fast(self, buffer: PartitionBuffer, messages: list[Any]) -> None:  # noqa: C901, PLR0912, PLR0915
@@ -115,16 +120,16 @@ class SerialRunner(Runner):
             codec.encode_key,
         )
         handler, takes_context = self.caller.handler, self.caller.takes_context
+        is_async = scope.spec.style == "async"
         known, most = self._values, scope.max_attempt_bytes
         to = self.caller.to
         stream, sent_by = ("", "") if to is None else (to.stream, to.handler)
-        pending = None if to is None else to.pending
-        room, room_bytes = (0, 0) if to is None else (to.port.room_messages, to.port.room_bytes)
-        handled = taken = 0
+        room_bytes = 0 if to is None else to.port.room_bytes
+        handled = others = 0
         plain: type | None = None
         attempt: Attempt | None = None
         try:
-            for index, message in enumerate(messages, 1):
+            for message in messages:
                 try:
                     raw_key = message.raw_key
                     if raw_key is not None:
@@ -136,22 +141,21 @@ class SerialRunner(Runner):
                         await self.processor.process(message, codec, watch)
                     except LeftUnread:
                         return
+                    others += 1
                     progress.last = message
-                    taken = index
-                    if scope.stopping or scope.crowded:
+                    if scope.attention:
                         return
                     continue
+                watch.calling = message
                 try:
-                    watch.calling = message
                     if takes_context:
                         attempt = Attempt(scope, message)
                         result = handler(message, attempt)
                     else:
                         result = handler(message)
-                    kind = type(result)
-                    if kind is CoroutineType:
+                    if is_async:
                         result = await result
-                        kind = type(result)
+                    kind = type(result)
                     if kind is not plain:
                         if kind in known or self._is_value(result):
                             plain = kind
@@ -180,16 +184,7 @@ class SerialRunner(Runner):
                             except Exception as error:
                                 raise to.misfit(error) from error
                             outgoing = Outgoing(
-                                stream,
-                                raw_key,
-                                data,
-                                message.timestamp_ms,
-                                (),
-                                None,
-                                message,
-                                0,
-                                False,
-                                sent_by,
+                                stream, raw_key, data, message.timestamp_ms, message, sent_by
                             )
                             if type(data) is bytes:
                                 size = len(data) if raw_key is None else len(data) + len(raw_key)
@@ -197,11 +192,11 @@ class SerialRunner(Runner):
                                 size = outgoing.size
                         if size > most:
                             raise too_much(scope)
-                        # Not the local list: a commit may have taken that one during the call.
+                        # Not a local list: a commit may have taken that one during the call.
                         to.pending.append(outgoing)
-                        to.pending_bytes += size
-                    if watch.timed_out is not None:
-                        watch.take_timeout()  # too late: the call has succeeded
+                        to.pending_bytes = size = to.pending_bytes + size
+                        if size >= room_bytes:
+                            scope.attention = True
                 except (Exception, asyncio.CancelledError) as error:
                     if attempt is not None:
                         attempt.closed = True
@@ -210,21 +205,14 @@ class SerialRunner(Runner):
                         await self._failed(message, codec, error)
                     except LeftUnread:
                         return
+                    others += 1
                 else:
                     handled += 1
-                watch.calling = None
                 progress.last = message
-                taken = index
-                if scope.stopping or scope.crowded:
-                    return
-                if to is not None and (
-                    to.pending is not pending
-                    or len(pending) >= room
-                    or to.pending_bytes >= room_bytes
-                ):
+                if scope.attention:
                     return
         finally:
-            self._taken = taken
+            self._taken = handled + others
             scope.counters.handled += handled
 
     def _is_value(self, result: Any) -> bool:

@@ -167,27 +167,27 @@ class Outgoing(msgspec.Struct, gc=False, eq=False):
         key: encoded key, or None.
         value: encoded value: bytes, or a row for columnar formats; None for a tombstone.
         timestamp_ms: event time in milliseconds, -1 for none.
-        headers: names and bytes.
-        partition: the partition's id where the user chose it, else None.
         source: the input message it comes from, which decides what a late rejection does; None
             for what no message caused (a timer).
+        handler: the name of the handler that sent it: two may read one partition.
+        headers: names and bytes.
+        partition: the partition's id where the user chose it, else None.
         number: its place among the outputs of that message, from 0: with the handler's name and
             the source's position it names this message for ever, which is what idempotent
             outputs build their ids from.
         dead: it is itself a dead letter, so that a rejection of it fails the job.
-        handler: the name of the handler that sent it: two may read one partition.
     """
 
     stream: str
     key: bytes | None
     value: Any
     timestamp_ms: int = -1
+    source: Received | None = None
+    handler: str = ""
     headers: Headers = ()
     partition: str | None = None
-    source: Received | None = None
     number: int = 0
     dead: bool = False
-    handler: str = ""
 
     @property
     def size(self) -> int:

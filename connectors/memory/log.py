@@ -272,7 +272,7 @@ def offset_names(start: int, stop: int) -> list[Offset]:
     if stop > _KEPT_NAMES:
         return [Offset(str(at)) for at in range(start, stop)]
     if stop > len(_names):
-        _names.extend(map(str, range(len(_names), min(_KEPT_NAMES, 2 * stop + 1000))))
+        _names.extend(map(str, range(len(_names), stop)))
     return _names[start:stop]  # type: ignore[return-value]  # the same text, made in one go
 
 

@@ -221,7 +221,10 @@ class Memory(System):
         headers: Headers = (),
     ) -> None:
         """Write stored data as it is, also what no serde can read. Raises what ``put`` raises."""
-        self._write(stream, [Outgoing(stream.name, key, value, timestamp_ms, headers, partition)])
+        message = Outgoing(
+            stream.name, key, value, timestamp_ms, headers=headers, partition=partition
+        )
+        self._write(stream, [message])
 
     def put_undecodable(self, stream: AnyStream, raw: bytes, *, partition: str = "0") -> None:
         """Write something that the consumer itself reports as ``Undecodable``.

@@ -48,7 +48,12 @@ def encoded(stream: Input[Any, Any], items: Iterable[Any]) -> list[Outgoing]:
 def _encoded(stream: Input[Any, Any], index: int, item: Any) -> Outgoing:
     if isinstance(item, RawRecord):
         return Outgoing(
-            stream.name, item.key, item.value, item.timestamp_ms, item.headers, item.partition
+            stream.name,
+            item.key,
+            item.value,
+            item.timestamp_ms,
+            headers=item.headers,
+            partition=item.partition,
         )
     is_record = isinstance(item, Record)
     record: Record[Any, Any] = cast("Any", item) if is_record else Record(item)
@@ -60,4 +65,6 @@ def _encoded(stream: Input[Any, Any], index: int, item: Any) -> Outgoing:
         why = f"does not fit the stream: {error}; RawRecord(bytes) puts any bytes"
         raise ConfigError(f"inputs of {stream}, item {index}", why, item) from error
     time = -1 if record.timestamp_ms is None else record.timestamp_ms
-    return Outgoing(stream.name, key, value, time, record.headers, record.partition)
+    return Outgoing(
+        stream.name, key, value, time, headers=record.headers, partition=record.partition
+    )

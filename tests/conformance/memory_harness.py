@@ -108,7 +108,7 @@ class MemoryHarness(ConnectorHarness):
     async def arrived(self) -> Mapping[str, Sequence[Outgoing]]:
         found: dict[str, list[Outgoing]] = {}
         for m in self.system.read_raw(self.source):
-            message = Outgoing("orders", m.raw_key, m.raw_value, m.timestamp_ms, m.headers)
+            message = Outgoing("orders", m.raw_key, m.raw_value, m.timestamp_ms, headers=m.headers)
             found.setdefault(m.partition.id, []).append(message)
         return found
 

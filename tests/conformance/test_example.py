@@ -93,7 +93,7 @@ class SqliteHarness(ConnectorHarness):
             "SELECT partition, key, value, timestamp_ms, headers FROM messages ORDER BY offset"
         ):
             pairs = msgspec.msgpack.decode(headers, type=list[tuple[str, bytes]])
-            found.setdefault(id_, []).append(Outgoing("orders", key, value, time, pairs))
+            found.setdefault(id_, []).append(Outgoing("orders", key, value, time, headers=pairs))
         return found
 
     async def end(self, partition: str) -> None:

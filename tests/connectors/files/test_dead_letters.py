@@ -38,7 +38,9 @@ def only_line(folder: Path) -> Any:
 
 
 async def test_a_line_has_the_source_and_the_reason_beside_the_value(tmp_path: Path) -> None:
-    line = await written(tmp_path, Outgoing("failed", None, b'{"id": 1}', 5, OURS, dead=True))
+    line = await written(
+        tmp_path, Outgoing("failed", None, b'{"id": 1}', 5, headers=OURS, dead=True)
+    )
     assert line == {
         "source": "files.orders[0]",
         "error_type": "ValueError",
