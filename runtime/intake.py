@@ -116,12 +116,12 @@ class Intake:
                     await self._wakeup.wait()
                     continue
                 try:
-                    fetched = await self._poll(wanted)
+                    # Not kept here: the next poll may take long, and these messages would live on.
+                    self._hand_out(await self._poll(wanted))
                 except UnavailableError as error:
                     await backoff.wait(error)
                 else:
                     backoff.worked()
-                    self._hand_out(fetched)
         finally:
             for retry in self._retries:
                 retry.cancel()

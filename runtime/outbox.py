@@ -189,7 +189,10 @@ class OrderedOutbox(Outbox):
 
     async def _send(self) -> None:
         parcels = self._compose()
-        messages = [message for parcel in parcels for message in parcel.messages]
+        if len(parcels) == 1:
+            messages = parcels[0].messages
+        else:
+            messages = [message for parcel in parcels for message in parcel.messages]
         if not messages:
             return
         serial = self._host.serial

@@ -8,9 +8,11 @@ a tenth of the whole budget is.
 from __future__ import annotations
 
 import asyncio
+from operator import length_hint
+from sys import getrefcount
 from typing import Any
 
-from samza_py.message import Message, Outgoing, Received, Record
+from samza_py.message import Message, Offset, Outgoing, Partition, Received, Record
 from samza_py.runtime.attempt import Attempt, too_much
 from samza_py.runtime.buffer import PartitionBuffer
 from samza_py.runtime.calling import ended_call, no_output, unfolds
@@ -20,6 +22,21 @@ from samza_py.runtime.watch import Watched
 
 LONGEST_SLICE = 512
 SLICE_S = 0.002
+
+
+def _held_here() -> int:
+    """How often a message is referred to while nobody but this runner holds it."""
+    message: Message[Any, Any] = Message(Partition("", "", ""), Offset(""), None, None)
+    watch = Watched()
+    watch.calling = message
+    buffered, messages = [message], [message]
+    held = getrefcount(message)
+    del buffered, messages
+    return held
+
+
+_HELD_HERE = _held_here()
+_HELD_BY_OUTPUT = _HELD_HERE + 1
 
 
 class SerialRunner(Runner):
@@ -121,15 +138,20 @@ class SerialRunner(Runner):
         )
         handler, takes_context = self.caller.handler, self.caller.takes_context
         is_async = scope.spec.style == "async"
-        known, most = self._values, scope.max_attempt_bytes
-        to = self.caller.to
-        stream, sent_by = ("", "") if to is None else (to.stream, to.handler)
-        room_bytes = 0 if to is None else to.port.room_bytes
-        handled = others = 0
-        plain: type | None = None
+        known, to = self._values, self.caller.to
+        held_here, held_by_output = _HELD_HERE, _HELD_BY_OUTPUT
+        stream, sent_by, most = "", "", 0
+        encode_value: Any = None
+        if to is not None:
+            stream, sent_by, encode_value = to.stream, to.handler, to.encode_value
+            most = min(scope.max_attempt_bytes, to.port.room_bytes)
+        #: The type of the last result, whether it sends nothing, and whether it is sent as it is.
+        plain, silent, inline = type(None), True, False
         attempt: Attempt | None = None
+        waiting = iter(messages)
+        others, in_hand = 0, 1
         try:
-            for message in messages:
+            for message in waiting:
                 try:
                     raw_key = message.raw_key
                     if raw_key is not None:
@@ -144,7 +166,7 @@ class SerialRunner(Runner):
                     others += 1
                     progress.last = message
                     if scope.attention:
-                        return
+                        break
                     continue
                 watch.calling = message
                 try:
@@ -158,7 +180,8 @@ class SerialRunner(Runner):
                     kind = type(result)
                     if kind is not plain:
                         if kind in known or self._is_value(result):
-                            plain = kind
+                            plain, silent = kind, result is None
+                            inline = to is not None and kind is not Record
                         else:
                             attempt = Attempt(scope, message) if attempt is None else attempt
                             key = codec.key_for_output(message)
@@ -169,18 +192,17 @@ class SerialRunner(Runner):
                         if result is not None:
                             self._keep(attempt, message, codec, result)
                         attempt.take_effect()
-                        attempt = None
-                    elif result is not None:
+                        held, attempt = _HELD_HERE + attempt.number, None
+                    elif silent:
+                        held = held_here
+                    else:
                         if to is None:
                             raise no_output(scope.spec, result)
-                        if kind is Record:
-                            outgoing = to.result(result, message, codec.key_for_output(message), 0)
-                            size = outgoing.size
-                        else:
+                        if inline:
                             if encode_key is not None and raw_key is not None:
                                 raw_key = encode_key(message.key)
                             try:
-                                data = to.encode_value(result)
+                                data = encode_value(result)
                             except Exception as error:
                                 raise to.misfit(error) from error
                             outgoing = Outgoing(
@@ -190,13 +212,18 @@ class SerialRunner(Runner):
                                 size = len(data) if raw_key is None else len(data) + len(raw_key)
                             else:
                                 size = outgoing.size
-                        if size > most:
-                            raise too_much(scope)
-                        # Not a local list: a commit may have taken that one during the call.
-                        to.pending.append(outgoing)
-                        to.pending_bytes = size = to.pending_bytes + size
-                        if size >= room_bytes:
+                        else:
+                            outgoing = to.result(result, message, codec.key_for_output(message), 0)
+                            size = outgoing.size
+                        # Not in local variables: a commit may have taken both during the call.
+                        total = to.pending_bytes + size
+                        if total >= most:
+                            if size > scope.max_attempt_bytes:
+                                raise too_much(scope)
                             scope.attention = True
+                        to.pending.append(outgoing)
+                        to.pending_bytes = total
+                        held = held_by_output
                 except (Exception, asyncio.CancelledError) as error:
                     if attempt is not None:
                         attempt.closed = True
@@ -207,13 +234,17 @@ class SerialRunner(Runner):
                         return
                     others += 1
                 else:
-                    handled += 1
+                    if getrefcount(message) == held:
+                        # The output may hold the message for long, for its raw bytes. A value that
+                        # lived as long would leave the cache, and make work for the collector.
+                        message.value = None
                 progress.last = message
                 if scope.attention:
-                    return
+                    break
+            in_hand = 0
         finally:
-            self._taken = handled + others
-            scope.counters.handled += handled
+            self._taken = len(messages) - length_hint(waiting) - in_hand
+            scope.counters.handled += self._taken - others
 
     def _is_value(self, result: Any) -> bool:
         """Whether a result is one value; remembered by its type."""

@@ -8,8 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Sequence
+import weakref
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterator,
+    Sequence,
+)
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -243,6 +252,72 @@ async def test_a_record_sets_key_headers_time_and_partition(with_context: bool) 
     assert (sent.key, sent.value, sent.timestamp_ms) == ("other", "new", 7)
     assert list(sent.headers) == [("h", b"1")]
     assert sent.partition.id == "2"
+
+
+@dataclass
+class Order:
+    number: int
+
+
+def numbered(count: int) -> tuple[Memory, MemoryStream[str, Order], MemoryStream[str, int]]:
+    """A memory with a finite input of orders, and an output of their numbers."""
+    memory = Memory()
+    orders = memory.stream("orders", key=str, value=Order, finite=True)
+    memory.put_all(orders, [(f"k{number}", Order(number)) for number in range(count)])
+    return memory, orders, memory.stream("out", key=str, value=int)
+
+
+@pytest.mark.parametrize("sends", [True, False])
+async def test_a_value_lives_no_longer_than_its_call_where_nobody_keeps_the_message(
+    sends: bool,
+) -> None:
+    memory, orders, out = numbered(50)
+    job = Job("counting")
+    seen: list[weakref.ref[Order]] = []
+    alive: list[int] = []
+
+    @job.task(orders, to=out)
+    async def number(order: Message[str, Order]) -> int | None:
+        alive.append(sum(one() is not None for one in seen))
+        seen.append(weakref.ref(order.value))
+        return order.value.number if sends else None
+
+    await run(job, memory)
+    assert alive == [0] * 50
+    assert values(memory, out) == (list(range(50)) if sends else [])
+
+
+@pytest.mark.parametrize("kept_by", ["a list", "a closure", "its context"])
+async def test_a_message_that_is_kept_keeps_its_value(kept_by: str) -> None:
+    memory, orders, out = numbered(50)
+    job = Job("counting")
+    kept: list[Callable[[], Message[str, Order]]] = []
+    contexts: list[Any] = []
+
+    def keep(order: Message[str, Order]) -> int:
+        if kept_by == "a list":
+            kept.append([order].pop)
+        else:
+            kept.append(lambda: order)
+        return order.value.number
+
+    if kept_by == "its context":
+
+        @job.task(orders, to=out, name="number")
+        async def number_and_keep_the_context(
+            order: Message[str, Order], ctx: TaskContext[None]
+        ) -> int:
+            contexts.append(ctx)
+            return order.value.number
+    else:
+
+        @job.task(orders, to=out, name="number")
+        async def number(order: Message[str, Order]) -> int:
+            return keep(order)
+
+    await run(job, memory)
+    found = [context.message for context in contexts] or [one() for one in kept]
+    assert [message.value.number for message in found] == list(range(50))
 
 
 async def test_a_record_without_a_key_keeps_the_inputs_and_none_leaves_it_out() -> None:
