@@ -46,6 +46,16 @@ class Caller:
         self.scope = scope
         self.handler = handler
         self.takes_context = scope.spec.takes_context
+        self.is_async = scope.spec.style == "async"
+        #: Called straight away: no thread, no permit, nothing to iterate over.
+        self.direct = (
+            scope.spec.kind != "batch"
+            and scope.spec.style in ("plain", "async")
+            and not scope.spec.blocking
+            and limit is None
+        )
+        #: Types of results that are values, not something that gives values.
+        self.values: set[type] = {type(None)}
         self.to: Sender | None = None if scope.spec.to is None else scope.sender(scope.spec.to)
         self._threads = threads
         self._limit = limit
@@ -109,16 +119,24 @@ class Caller:
             await self.unfold(await result, message, attempt, key)
         elif inspect.isasyncgen(result):
             async for one in result:
-                self._keep(one, message, attempt, key)
+                self.keep(one, message, attempt, key)
         elif inspect.isgenerator(result):
             for one in result:
-                self._keep(one, message, attempt, key)
+                self.keep(one, message, attempt, key)
         else:
-            self._keep(result, message, attempt, key)
+            self.keep(result, message, attempt, key)
 
-    def _keep(
+    def is_value(self, result: Any) -> bool:
+        """Whether a result is one value; remembered by its type in ``values``."""
+        if unfolds(result):
+            return False
+        self.values.add(type(result))
+        return True
+
+    def keep(
         self, one: Any, message: Message[Any, Any], attempt: Attempt, key: bytes | None
     ) -> None:
+        """Take one result into the attempt; None sends nothing."""
         if one is None:
             return
         to = self.to

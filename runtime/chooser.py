@@ -63,6 +63,10 @@ class Chooser:
         """How many messages may be taken off the chosen buffer before choosing again."""
         return MOST
 
+    def gaps(self, buffer: PartitionBuffer) -> int:
+        """How many finished stretches more the chosen buffer's partition may have, 1 at least."""
+        return max(1, self._max_runs - buffer.progress.runs)
+
     def close(self) -> None:
         """Nothing will be chosen any more."""
 

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Hashable
 from typing import Any
 
-from samza_py.message import Received
+from samza_py.message import Position, Received
 from samza_py.runtime.buffer import PartitionBuffer
 from samza_py.runtime.processing import LeftUnread
 from samza_py.runtime.runner import Runner
@@ -20,6 +20,8 @@ from samza_py.runtime.watch import Watched
 
 #: Parked messages a worker: enough to find work behind a hot key, few enough to stay bounded.
 PARKED_EACH = 16
+#: So many messages are taken off a buffer at once: the choice is shared by them.
+SLICE = 16
 #: A worker looks at the clock every sixteenth message: a look costs as much as it would save.
 LOOKS_MASK = 15
 
@@ -54,8 +56,13 @@ class ConcurrentRunner(Runner):
         self._most = spec.max_concurrency
         self._workers: list[_Worker] = []
         self._idle: list[_Worker] = []
-        self._parked: dict[Hashable, deque[_Item]] = {}
+        #: By lane that is busy; None where nothing waits behind it, as behind most.
+        self._parked: dict[Hashable, deque[_Item] | None] = {}
         self._parked_count = 0
+        #: Messages off one buffer that no worker has taken, and the position behind them, if any.
+        self._slice: deque[Received] = deque()
+        self._source: PartitionBuffer | None = None
+        self._behind: Position | None = None
         #: Lanes that wait for room rather than for a worker.
         self._free: deque[Hashable] = deque()
         self._running = 0
@@ -85,7 +92,7 @@ class ConcurrentRunner(Runner):
             await self._dismiss()
 
     def _done(self) -> bool:
-        return self.exhausted and not self._parked_count
+        return self.exhausted and not self._slice and not self._parked_count
 
     def _rouse(self) -> None:
         """Wake idle workers, or make new ones, as long as there is work for them."""
@@ -117,7 +124,18 @@ class ConcurrentRunner(Runner):
         turn = 0
         try:
             while True:
-                await self._finish(worker, item)
+                message, progress = item.message, item.buffer.progress
+                codec = self.codecs[item.buffer.key.partition]
+                try:
+                    await self.processor.process(message, codec, worker.watched)
+                except LeftUnread:
+                    pass
+                else:
+                    progress.finish(message.seq, message.offset)
+                    self.scope.dirty = True
+                    if not self._handing_over:
+                        self._handing_over = True
+                        asyncio.get_running_loop().call_soon(self._hand_over)
                 turn += 1
                 if turn & LOOKS_MASK == 0:
                     await self.give_way()
@@ -138,19 +156,6 @@ class ConcurrentRunner(Runner):
             self._error = self._error or error
             self.scope.wakeup.wake()
 
-    async def _finish(self, worker: _Worker, item: _Item) -> None:
-        message, buffer = item.message, item.buffer
-        codec = self.codecs[buffer.key.partition]
-        try:
-            await self.processor.process(message, codec, worker.watched)
-        except LeftUnread:
-            return
-        buffer.progress.finish(message.seq, message.offset)
-        self.scope.dirty = True
-        if not self._handing_over:
-            self._handing_over = True
-            asyncio.get_running_loop().call_soon(self._hand_over)
-
     def _hand_over(self) -> None:
         """Once for all attempts that ended in this turn of the loop."""
         self._handing_over = False
@@ -170,23 +175,26 @@ class ConcurrentRunner(Runner):
         """The next message whose lane is free, parking those whose is not."""
         while self._may_start():
             if self._free:
+                behind = self._parked[self._free.popleft()]
+                assert behind is not None
                 self._parked_count -= 1
-                return self._parked[self._free.popleft()].popleft()
+                return behind.popleft()
             if self._parked_count >= PARKED_EACH * self._most:
                 return None
-            buffer = self.chooser.choose()
-            if buffer is None:
-                return None
-            item = self._pop(buffer)
-            if item is None:
+            if not self._slice:
+                if not self._take_slice():
+                    return None
                 continue
+            item = self._pop()
             lane = item.lane
             if lane is None:
                 return item
-            behind = self._parked.get(lane)
-            if behind is None:
-                self._parked[lane] = deque()
+            if lane not in self._parked:
+                self._parked[lane] = None
                 return item
+            behind = self._parked[lane]
+            if behind is None:
+                behind = self._parked[lane] = deque()
             behind.append(item)
             self._parked_count += 1
         return None
@@ -200,21 +208,39 @@ class ConcurrentRunner(Runner):
             scope.hand_over()
         return not scope.full
 
-    def _pop(self, buffer: PartitionBuffer) -> _Item | None:
-        """Take one message off a buffer and number it; None where only a position was left."""
+    def _take_slice(self) -> bool:
+        """Take the next few messages off a buffer; false where there is nothing to take."""
+        buffer = self.chooser.choose()
+        if buffer is None:
+            return False
         chunk = buffer.chunk()
         assert chunk is not None
-        item = None
-        if chunk.messages:
-            message = chunk.messages[0]
-            message.seq = buffer.progress.begin()
-            item = _Item(message, buffer, self.lane(message, buffer))
-            self.scope.counters.received += 1
-        if buffer.took(chunk, 0 if item is None else 1):
-            buffer.progress.mark(chunk.position)
-            self.scope.dirty = True
+        most = min(SLICE, self.chooser.most(buffer), self.chooser.gaps(buffer))
+        messages = chunk.messages[:most]
+        self._slice.extend(messages)
+        self._source = buffer
+        self._behind = chunk.position if buffer.took(chunk, len(messages)) else None
+        if not messages:
+            self._pass_slice()
         self.has_room(buffer)
-        return item
+        return True
+
+    def _pop(self) -> _Item:
+        """Take one message off the slice and number it."""
+        buffer = self._source
+        assert buffer is not None
+        message = self._slice.popleft()
+        message.seq = buffer.progress.begin()
+        self.scope.counters.received += 1
+        if not self._slice:
+            self._pass_slice()
+        return _Item(message, buffer, self.lane(message, buffer))
+
+    def _pass_slice(self) -> None:
+        """Behind the last message of a chunk, reading has come to the chunk's position."""
+        if self._behind is not None and self._source is not None:
+            self._source.progress.mark(self._behind)
+            self.scope.dirty = True
 
     async def _dismiss(self) -> None:
         """End the workers, whatever they are doing."""

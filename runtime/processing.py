@@ -9,8 +9,8 @@ from typing import Any
 from samza_py.errors import SerdeError
 from samza_py.message import Message, Received, Undecodable
 from samza_py.policies import Retry
-from samza_py.runtime.attempt import StaleReadError
-from samza_py.runtime.calling import Caller
+from samza_py.runtime.attempt import Attempt, StaleReadError, too_much
+from samza_py.runtime.calling import Caller, ended_call, no_output
 from samza_py.runtime.failures import Failures
 from samza_py.runtime.scope import TaskScope
 from samza_py.runtime.sender import Sender
@@ -95,22 +95,93 @@ class Processor:
     async def process(self, message: Received, codec: Codec, watched: Watched) -> None:
         """Finish a message, one way or another.
 
+        Written out for the call that just succeeds: each function on the way to a handler costs
+        its share again whenever the handler waits.
+
         Raises:
             TaskFailedError: the policy is ``Fail()``.
             LeftUnread: the task stops while the message waits for another attempt.
         """
-        condemned = self._scope.condemned
-        if condemned:
-            error = condemned.get((message.partition, message.offset))
-            if error is not None:
-                self.failures.settle(message, error, 1)
-                return
+        if self._is_settled(message):
+            return
         try:
             decoded = codec.decode(message)
         except SerdeError as error:
             self.failures.settle(message, error, 0)
             return
-        await self.attempts(decoded, codec, watched, 0, None)
+        caller = self._caller
+        if not caller.direct:
+            await self.attempts(decoded, codec, watched, 0, None)
+            return
+        handler: Any = caller.handler
+        attempt = Attempt(self._scope, decoded) if caller.takes_context else None
+        watched.calling = decoded
+        try:
+            result = handler(decoded) if attempt is None else handler(decoded, attempt)
+            if caller.is_async:
+                result = await result
+            if attempt is None and (type(result) in caller.values or caller.is_value(result)):
+                self._send(result, decoded, codec)
+            else:
+                attempt = attempt or Attempt(self._scope, decoded)
+                await caller.unfold(result, decoded, attempt, codec.key_for_output(decoded))
+                attempt.take_effect()
+            self._scope.counters.handled += 1
+            if watched.timed_out is not None:
+                watched.take_timeout()  # too late: the call has succeeded
+        except (Exception, asyncio.CancelledError) as error:
+            failed = ended_call(watched, self._scope.spec, error)
+        else:
+            return
+        finally:
+            if attempt is not None:
+                attempt.closed = True
+            watched.calling = None
+        await self.first_failed(decoded, codec, watched, failed)
+
+    def _is_settled(self, message: Received) -> bool:
+        """Whether an output had decided on the message before a rollback; it is settled then."""
+        condemned = self._scope.condemned
+        error = condemned.get((message.partition, message.offset)) if condemned else None
+        if error is not None:
+            self.failures.settle(message, error, 1)
+        return error is not None
+
+    def _send(self, result: Any, message: Message[Any, Any], codec: Codec) -> None:
+        """Send the one value of a call without a context, which is all its effect."""
+        if result is None:
+            return
+        to = self._caller.to
+        if to is None:
+            raise no_output(self._scope.spec, result)
+        outgoing = to.result(result, message, codec.key_for_output(message), 0)
+        size = outgoing.size
+        if size > self._scope.max_attempt_bytes:
+            raise too_much(self._scope)
+        to.add(outgoing, size)
+        if to.crowded:
+            self._scope.attention = True
+
+    async def first_failed(
+        self, message: Message[Any, Any], codec: Codec, watched: Watched, error: BaseException
+    ) -> None:
+        """Go on where the first call of a handler has failed.
+
+        Args:
+            message: decoded.
+            codec: of its input.
+            watched: notes the calls.
+            error: what ``ended_call`` makes of the failure.
+
+        Raises:
+            BaseException: as ``process``; and the error where it is none that a policy handles.
+        """
+        if isinstance(error, StaleReadError):
+            await self.attempts(message, codec, watched, 0, None)
+        elif isinstance(error, Exception):
+            await self.attempts(message, codec, watched, 1, error)
+        else:
+            raise error
 
     async def attempts(
         self,

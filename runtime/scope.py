@@ -104,8 +104,10 @@ class TaskScope:
         for sender in self.senders.values():  # not any(): making a generator takes longer
             if sender.port.full:
                 return True
+        if not self.overlays:
+            return False
         most = self._max_uncommitted
-        return bool(self.overlays) and any(o.size > most for o in self.overlays.values())
+        return any(overlay.size > most for overlay in self.overlays.values())
 
     def hand_over(self) -> None:
         """Give everything finished to the outboxes, under the current generation."""

@@ -15,8 +15,8 @@ from typing import Any
 from samza_py.message import Message, Offset, Outgoing, Partition, Received, Record
 from samza_py.runtime.attempt import Attempt, too_much
 from samza_py.runtime.buffer import PartitionBuffer
-from samza_py.runtime.calling import ended_call, no_output, unfolds
-from samza_py.runtime.processing import Codec, LeftUnread
+from samza_py.runtime.calling import ended_call, no_output
+from samza_py.runtime.processing import LeftUnread
 from samza_py.runtime.runner import Runner
 from samza_py.runtime.watch import Watched
 
@@ -49,15 +49,6 @@ class SerialRunner(Runner):
         self._slice = 1
         #: How many messages of the slice in hand are finished.
         self._taken = 0
-        #: Types of results that are values, not something that gives values.
-        self._values: set[type] = {type(None)}
-        spec = self.scope.spec
-        self._fast = (
-            spec.kind != "batch"
-            and spec.style in ("plain", "async")
-            and not spec.blocking
-            and spec.limit is None
-        )
 
     async def run(self) -> None:
         """Work off the buffers, in slices."""
@@ -92,7 +83,7 @@ class SerialRunner(Runner):
         scope.dirty = scope.dirty or len(messages) > 1
         self._taken = 0
         try:
-            if self._fast and not scope.condemned:
+            if self.caller.direct and not scope.condemned:
                 await self._run_fast(buffer, messages)
             else:
                 await self._run_any(buffer, messages)
@@ -136,9 +127,9 @@ class SerialRunner(Runner):
             codec.decode_value,
             codec.encode_key,
         )
-        handler, takes_context = self.caller.handler, self.caller.takes_context
-        is_async = scope.spec.style == "async"
-        known, to = self._values, self.caller.to
+        caller = self.caller
+        handler, takes_context, is_async = caller.handler, caller.takes_context, caller.is_async
+        known, to = caller.values, caller.to
         held_here, held_by_output = _HELD_HERE, _HELD_BY_OUTPUT
         stream, sent_by, most = "", "", 0
         encode_value: Any = None
@@ -179,18 +170,19 @@ class SerialRunner(Runner):
                         result = await result
                     kind = type(result)
                     if kind is not plain:
-                        if kind in known or self._is_value(result):
+                        if kind in known or caller.is_value(result):
                             plain, silent = kind, result is None
                             inline = to is not None and kind is not Record
                         else:
                             attempt = Attempt(scope, message) if attempt is None else attempt
                             key = codec.key_for_output(message)
-                            await self.caller.unfold(result, message, attempt, key)
+                            await caller.unfold(result, message, attempt, key)
                             result = None
                     if attempt is not None:
                         attempt.closed = True
                         if result is not None:
-                            self._keep(attempt, message, codec, result)
+                            key = codec.key_for_output(message)
+                            caller.keep(result, message, attempt, key)
                         attempt.take_effect()
                         held, attempt = _HELD_HERE + attempt.number, None
                     elif silent:
@@ -228,8 +220,10 @@ class SerialRunner(Runner):
                     if attempt is not None:
                         attempt.closed = True
                         attempt = None
+                    failed = ended_call(watch, scope.spec, error)
+                    watch.calling = None
                     try:
-                        await self._failed(message, codec, error)
+                        await self.processor.first_failed(message, codec, watch, failed)
                     except LeftUnread:
                         return
                     others += 1
@@ -245,25 +239,3 @@ class SerialRunner(Runner):
         finally:
             self._taken = len(messages) - length_hint(waiting) - in_hand
             scope.counters.handled += self._taken - others
-
-    def _is_value(self, result: Any) -> bool:
-        """Whether a result is one value; remembered by its type."""
-        if unfolds(result):
-            return False
-        self._values.add(type(result))
-        return True
-
-    def _keep(self, attempt: Attempt, message: Any, codec: Codec, result: Any) -> None:
-        to = self.caller.to
-        if to is None:
-            raise no_output(self.scope.spec, result)
-        key = codec.key_for_output(message)
-        attempt.keep(to, to.result(result, message, key, attempt.number))
-
-    async def _failed(self, message: Message[Any, Any], codec: Codec, error: BaseException) -> None:
-        """The first call failed: leave the fast path for what the policy says."""
-        error = ended_call(self._watch, self.scope.spec, error)
-        self._watch.calling = None
-        if not isinstance(error, Exception):
-            raise error
-        await self.processor.attempts(message, codec, self._watch, 1, error)
