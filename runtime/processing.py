@@ -121,7 +121,7 @@ class Processor:
             if caller.is_async:
                 result = await result
             if attempt is None and (type(result) in caller.values or caller.is_value(result)):
-                self._send(result, decoded, codec)
+                self.send(result, decoded, codec)
             else:
                 attempt = attempt or Attempt(self._scope, decoded)
                 await caller.unfold(result, decoded, attempt, codec.key_for_output(decoded))
@@ -147,7 +147,7 @@ class Processor:
             self.failures.settle(message, error, 1)
         return error is not None
 
-    def _send(self, result: Any, message: Message[Any, Any], codec: Codec) -> None:
+    def send(self, result: Any, message: Message[Any, Any], codec: Codec) -> None:
         """Send the one value of a call without a context, which is all its effect."""
         if result is None:
             return

@@ -15,7 +15,7 @@ from typing import Any
 from samza_py.message import Message, Offset, Outgoing, Partition, Received, Record
 from samza_py.runtime.attempt import Attempt, too_much
 from samza_py.runtime.buffer import PartitionBuffer
-from samza_py.runtime.calling import ended_call, no_output
+from samza_py.runtime.calling import ended_call
 from samza_py.runtime.processing import LeftUnread
 from samza_py.runtime.runner import Runner
 from samza_py.runtime.watch import Watched
@@ -136,8 +136,9 @@ class SerialRunner(Runner):
         if to is not None:
             stream, sent_by, encode_value = to.stream, to.handler, to.encode_value
             most = min(scope.max_attempt_bytes, to.port.room_bytes)
-        #: The type of the last result, whether it sends nothing, and whether it is sent as it is.
-        plain, silent, inline = type(None), True, False
+        #: The type of the last result, and whether such a one is sent below, without a detour.
+        plain: type | None = None
+        straight = False
         attempt: Attempt | None = None
         waiting = iter(messages)
         others, in_hand = 0, 1
@@ -171,41 +172,28 @@ class SerialRunner(Runner):
                     kind = type(result)
                     if kind is not plain:
                         if kind in known or caller.is_value(result):
-                            plain, silent = kind, result is None
-                            inline = to is not None and kind is not Record
+                            plain = kind
+                            straight = result is not None and kind is not Record
+                            straight = straight and not takes_context and to is not None
                         else:
+                            plain, straight = None, False
                             attempt = Attempt(scope, message) if attempt is None else attempt
                             key = codec.key_for_output(message)
                             await caller.unfold(result, message, attempt, key)
                             result = None
-                    if attempt is not None:
-                        attempt.closed = True
-                        if result is not None:
-                            key = codec.key_for_output(message)
-                            caller.keep(result, message, attempt, key)
-                        attempt.take_effect()
-                        held, attempt = _HELD_HERE + attempt.number, None
-                    elif silent:
-                        held = held_here
-                    else:
-                        if to is None:
-                            raise no_output(scope.spec, result)
-                        if inline:
-                            if encode_key is not None and raw_key is not None:
-                                raw_key = encode_key(message.key)
-                            try:
-                                data = encode_value(result)
-                            except Exception as error:
-                                raise to.misfit(error) from error
-                            outgoing = Outgoing(
-                                stream, raw_key, data, message.timestamp_ms, message, sent_by
-                            )
-                            if type(data) is bytes:
-                                size = len(data) if raw_key is None else len(data) + len(raw_key)
-                            else:
-                                size = outgoing.size
+                    if straight and to is not None:
+                        if encode_key is not None and raw_key is not None:
+                            raw_key = encode_key(message.key)
+                        try:
+                            data = encode_value(result)
+                        except Exception as error:
+                            raise to.misfit(error) from error
+                        outgoing = Outgoing(
+                            stream, raw_key, data, message.timestamp_ms, message, sent_by
+                        )
+                        if type(data) is bytes:
+                            size = len(data) if raw_key is None else len(data) + len(raw_key)
                         else:
-                            outgoing = to.result(result, message, codec.key_for_output(message), 0)
                             size = outgoing.size
                         # Not in local variables: a commit may have taken both during the call.
                         total = to.pending_bytes + size
@@ -215,6 +203,17 @@ class SerialRunner(Runner):
                             scope.attention = True
                         to.pending.append(outgoing)
                         to.pending_bytes = total
+                        held = held_by_output
+                    elif attempt is not None:
+                        attempt.closed = True
+                        if result is not None:
+                            caller.keep(result, message, attempt, codec.key_for_output(message))
+                        attempt.take_effect()
+                        held, attempt = held_here + attempt.number, None
+                    elif result is None:
+                        held = held_here
+                    else:
+                        self.processor.send(result, message, codec)
                         held = held_by_output
                 except (Exception, asyncio.CancelledError) as error:
                     if attempt is not None:
