@@ -299,6 +299,8 @@ class TaskInstance:
             now = loop.time()
             for watched in self.runner.watched:
                 watched.look(now, spec.timeout_s)
+                if watched.timed_out is not None:
+                    self.scope.attention = True  # should the call succeed all the same
             stalled = self._stalls.cause(self.runner.watched, now)
             if stalled is not None and self._stalled is None:
                 logger.warning("task %s: %s", self.name, stalled, extra={"task": self.name})

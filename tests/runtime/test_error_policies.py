@@ -310,14 +310,18 @@ async def test_a_call_under_its_timeout_is_left_alone(max_concurrency: int) -> N
     assert sorted(values(memory, out)) == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("before", [0, 40], ids=["at the start", "in a slice"])
 @pytest.mark.parametrize("kind", ["serial", "concurrent", "batch"])
 async def test_a_handler_that_swallows_its_timeout_has_succeeded_and_leaves_no_trace(
-    kind: str,
+    kind: str, before: int
 ) -> None:
-    memory, words, out = streams("swallows", "cancels itself")
-    job = Job("swallowing", on_error=Skip())
+    quick = [f"quick {number}" for number in range(before)]
+    memory, words, out = streams(*quick, "swallows", "cancels itself", *quick)
+    job = Job("swallowing", on_error=Skip(), commit_interval="1h")
 
     async def work(word: Message[str, str]) -> str:
+        if word.value.startswith("quick"):
+            return word.value
         if word.value != "swallows":
             raise asyncio.CancelledError  # nobody has cancelled it: an error like any other
         try:
@@ -334,7 +338,7 @@ async def test_a_handler_that_swallows_its_timeout_has_succeeded_and_leaves_no_t
     else:
         job.task(words, to=out, timeout="1s", max_concurrency=1 if kind == "serial" else 2)(work)
     ran = await run(job, memory)
-    assert values(memory, out) == ["swallows"]
+    assert sorted(values(memory, out)) == sorted([*quick, "swallows", *quick])
     assert ran.container.statistics().total().skipped == 1
 
 
