@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Generic, Protocol, TypeAlias, TypedDict, TypeVar, Unpack, cast, overload
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, Unpack, cast, overload
 
 from samza_py.checkpoint import Checkpoints
 from samza_py.coordination import Coordination
@@ -15,11 +14,11 @@ from samza_py.operators import Flow, fused
 from samza_py.options import JobOptions
 from samza_py.policies import ErrorPolicy, Fail
 from samza_py.serde import Serde, serde_for
-from samza_py.specification import Grouping, Order, ReadBy, TaskSpec
+from samza_py.specification import TaskSpec
 from samza_py.store import Store
 from samza_py.system import AnyStream, Input, Output, System
-from samza_py.task import Limit, StreamTask, TaskContext
-from samza_py.values import Duration, seconds
+from samza_py.task import StreamTask, TaskContext
+from samza_py.task_settings import TaskSettings, hint, refuse_no_policy, task_spec
 
 R = TypeVar("R")
 K = TypeVar("K")
@@ -49,39 +48,6 @@ Results: TypeAlias = (
 Batch: TypeAlias = Sequence[Record[Any, O]] | None
 BatchResults: TypeAlias = Batch[O] | Awaitable[Batch[O]]
 """What a batch handler may return: records, each with the ``source`` message it comes from."""
-
-
-class TaskSettings(TypedDict, total=False):
-    """The keyword arguments that every kind of task takes.
-
-    name: the handler's name in checkpoints and logs; by default that of the function.
-    outputs: outputs for ``ctx.send`` besides ``to``.
-    order: ``"key"`` (default), ``"partition"`` or ``"none"``: what calls never overlap over.
-    max_concurrency: calls at once in one task; a ``Limit`` is shared with other tasks.
-    timeout: of one call.
-    on_error: the policy, or one for each input.
-    blocking: a plain ``def`` that blocks runs in a bounded pool of threads.
-    stores: the stores that the handler uses.
-    grouping: ``"partition_id"`` (default), ``"partition"``, ``"all"``: who shares a task.
-    priority: inputs with a higher number are read first.
-    bootstrap: inputs that are read to their head, once, before any other is touched.
-    read_by: ``"arrival"`` (default, partitions in turn) or ``"event_time"`` (the oldest first).
-    event_time_wait: how long an empty partition is waited for under ``"event_time"``.
-    """
-
-    name: str
-    outputs: Sequence[Output[Any, Any]]
-    order: Order
-    max_concurrency: int | Limit
-    timeout: Duration | None
-    on_error: ErrorPolicy | Mapping[Input[Any, Any], ErrorPolicy] | None
-    blocking: bool
-    stores: Sequence[Store[Any, Any]]
-    grouping: Grouping
-    priority: Mapping[Input[Any, Any], int]
-    bootstrap: Sequence[Input[Any, Any]]
-    read_by: ReadBy
-    event_time_wait: Duration
 
 
 class TaskDecorator(Protocol[M, R, O]):
@@ -160,6 +126,7 @@ class Job(Generic[R]):
     ) -> None:
         if not name or not all(c.isalnum() or c in "-_." for c in name) or name.startswith("."):
             raise ConfigError("job name", "must be letters, digits, '-', '_' and '.'", name)
+        refuse_no_policy("job.on_error", on_error)
         self.name = name
         self.lifespan = lifespan
         self.checkpoints = checkpoints
@@ -262,7 +229,7 @@ class Job(Generic[R]):
         """
 
         def declare(fn: Callable[..., Any]) -> Callable[..., Any]:
-            self._add(TaskSpec(**_spec("message", fn, inputs, to, settings)))
+            self._add(task_spec("message", fn, inputs, to, settings))
             return fn
 
         return declare
@@ -318,8 +285,8 @@ class Job(Generic[R]):
         """
 
         def declare(fn: Callable[..., Any]) -> Callable[..., Any]:
-            spec = _spec("batch", fn, inputs, to, settings)
-            self._add(TaskSpec(**spec, batch_messages=batch_messages))
+            spec = task_spec("batch", fn, inputs, to, settings, batch_messages=batch_messages)
+            self._add(spec)
             return fn
 
         return declare
@@ -338,7 +305,7 @@ class Job(Generic[R]):
         Raises:
             ConfigError: a setting is wrong, or the name is taken.
         """
-        self._add(TaskSpec(**_spec("object", make, inputs, to, settings)))
+        self._add(task_spec("object", make, inputs, to, settings))
 
     def input(self, source: Input[K, V], **settings: Unpack[TaskSettings]) -> Flow[K, V]:
         """Begin a flow: ``job.input(orders).map(fn).to(priced)``; it becomes a task at ``to``."""
@@ -348,7 +315,7 @@ class Job(Generic[R]):
         """Add a finished flow as a task; called by ``Flow.to``."""
         name = flow.name or f"{flow.source.name}-to-{to.name}".replace(".", "-")
         settings = cast("TaskSettings", {**flow.settings, "name": name})
-        self._add(TaskSpec(**_spec("message", fused(flow.steps), (flow.source,), to, settings)))
+        self._add(task_spec("message", fused(flow.steps), (flow.source,), to, settings))
 
     def store(
         self, name: str, *, key: type[K] | Serde[K], value: type[V] | Serde[V], shared: bool = False
@@ -423,54 +390,6 @@ def _options(given: dict[str, Any]) -> JobOptions:
     for key, value in given.items():
         name = key if key in known else f"{key}_s"
         if name not in known:
-            close = difflib.get_close_matches(
-                key, [*known, *(k.removesuffix("_s") for k in known)], n=1
-            )
-            hint = (
-                f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(known))}"
-            )
-            raise ConfigError(f"job.{key}", f"is not an option; {hint}")
+            raise ConfigError(f"job.{key}", f"is not an option; {hint(key, known)}")
         named[name] = value
     return JobOptions(**named)
-
-
-def _spec(
-    kind: str,
-    handler: Callable[..., Any],
-    inputs: Sequence[Input[Any, Any]],
-    to: Output[Any, Any] | None,
-    settings: TaskSettings,
-) -> dict[str, Any]:
-    """The fields of a ``TaskSpec`` from what the user wrote."""
-    name = settings.get("name") or getattr(handler, "__name__", type(handler).__name__)
-    concurrency = settings.get("max_concurrency", 1)
-    limit = concurrency if isinstance(concurrency, Limit) else None
-    timeout = settings.get("timeout")
-    on_error = settings.get("on_error")
-    by_input = {str(i): p for i, p in on_error.items()} if isinstance(on_error, Mapping) else {}
-    outputs = list(settings.get("outputs", ()))
-    if to is not None and to not in outputs:
-        outputs.insert(0, to)
-    return {
-        "name": name,
-        "kind": kind,
-        "handler": handler,
-        "inputs": tuple(inputs),
-        "to": to,
-        "outputs": tuple(outputs),
-        "order": settings.get("order", "key"),
-        "max_concurrency": limit.calls if limit is not None else concurrency,
-        "limit": limit,
-        "timeout_s": None if timeout is None else seconds(timeout, f"task {name}.timeout"),
-        "on_error": None if isinstance(on_error, Mapping) else on_error,
-        "input_policies": by_input,
-        "blocking": settings.get("blocking", False),
-        "stores": tuple(settings.get("stores", ())),
-        "grouping": settings.get("grouping", "partition_id"),
-        "bootstrap": tuple(str(i) for i in settings.get("bootstrap", ())),
-        "read_by": settings.get("read_by", "arrival"),
-        "event_time_wait_s": seconds(
-            settings.get("event_time_wait", "100ms"), f"task {name}.event_time_wait"
-        ),
-        "priorities": {str(i): p for i, p in settings.get("priority", {}).items()},
-    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -62,6 +63,45 @@ def test_settings_of_a_task_are_kept_as_they_are_meant() -> None:
     assert spec.bootstrap == ("memory.more",)
     assert sorted(job.streams) == ["memory.dead", "memory.more", "memory.out", "memory.words"]
     assert job.systems == {"memory": MEMORY}
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            {"max_concurency": 3},
+            "work.max_concurency: is not a setting of a task; did you mean max_",
+        ),
+        ({"retries": 3}, "there are: blocking, bootstrap"),
+        ({"to": "out"}, "task work.to = 'out': takes the stream object"),
+        ({"outputs": [OUT, "out"]}, "task work.outputs = 'out': takes the stream object"),
+        ({"bootstrap": ["words"]}, "task work.bootstrap = 'words': takes the stream object"),
+        ({"on_error": {"words": Skip()}}, "task work.on_error = 'words': takes the stream object"),
+        ({"on_error": {WORDS: "skip"}}, "task work.on_error = 'skip': takes Fail(), Skip()"),
+        ({"on_error": "skip"}, "task work.on_error = 'skip': takes Fail(), Skip()"),
+        ({"stores": ["counts"]}, "task work.stores = 'counts': takes stores that job.store(...)"),
+        ({"max_concurrency": "8"}, "task work.max_concurrency = '8': takes a number or a Limit"),
+    ],
+)
+def test_a_setting_that_is_not_one_or_holds_a_name_instead_of_the_thing_is_refused(
+    settings: Any, said: str
+) -> None:
+    def work(word: Message[str, str]) -> None: ...
+
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        Job("orders").task(WORDS, **settings)(work)
+
+
+def test_a_name_instead_of_an_input_is_refused() -> None:
+    words: Any = "words"
+    with pytest.raises(ConfigError, match=r"task work\.inputs = .words.: takes the stream object"):
+        Job("orders").task(words, name="work")(lambda word: None)
+
+
+def test_a_policy_of_a_job_that_is_none_is_refused() -> None:
+    policy: Any = "skip"
+    with pytest.raises(ConfigError, match=r"job.on_error = 'skip': takes Fail\(\)"):
+        Job("orders", on_error=policy)
 
 
 @pytest.mark.parametrize("name", ["", "two words", ".hidden", "a/b", "a:b"])

@@ -43,11 +43,12 @@ def _inputs_die_with_the_process(resolved: ResolvedJob) -> bool:
 
 
 def _sharing(resolved: ResolvedJob) -> Iterator[ConfigError]:
-    if resolved.coordination.several and not resolved.checkpoints.shared:
+    kept = resolved.checkpoints
+    if resolved.coordination.several and not (kept.shared and kept.durable):
         yield ConfigError(
             "job.checkpoints",
-            f"{resolved.checkpoints.location} serves one container, and {resolved.coordination} "
-            "runs several; keep them where all containers can reach them, such as a Kafka topic",
+            f"{kept.location} serves one container, and {resolved.coordination} "
+            "runs several; keep them where all containers can reach them",
         )
 
 
