@@ -24,6 +24,12 @@ SKIP_LOG_S = 1.0
 LETTER_LOG_S = 10.0
 
 
+_HOW_TO_GO_ON = (
+    "to go on past such a message: on_error=Skip(), DeadLetter(output) or Retry(...) "
+    "at the task or the job"
+)
+
+
 class _Throttle:
     """Lets a line through now and then, and counts those it kept back."""
 
@@ -135,7 +141,8 @@ class Failures:
     def _failed(self, message: Received, error: Exception, attempts: int) -> TaskFailedError:
         name = type(error).__name__
         cause = f"{name}: {error}" if str(error) else name
-        return TaskFailedError(self._scope.name, message.where, max(attempts, 1), cause)
+        tries = max(attempts, 1)
+        return TaskFailedError(self._scope.name, message.where, tries, cause, hint=_HOW_TO_GO_ON)
 
     def _skip(self, message: Received, error: Exception) -> None:
         self._scope.counters.skipped += 1

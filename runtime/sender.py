@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args, is_typeddict
 
 from msgspec import UNSET
 
@@ -12,6 +12,9 @@ from samza_py.message import Headers, Message, Outgoing, Received, Record
 from samza_py.runtime.port import Port
 from samza_py.serde import Raw, Serde
 from samza_py.system import Output
+
+#: What a declared class takes besides its own kind, as the type checkers do (PEP 484).
+_AS_GOOD: dict[Any, Any] = {float: (float, int), bytes: (bytes, bytearray, memoryview)}
 
 
 class Sender:
@@ -24,6 +27,7 @@ class Sender:
     """
 
     __slots__ = (
+        "_content",
         "encode_key",
         "encode_value",
         "handler",
@@ -33,6 +37,7 @@ class Sender:
         "pending_bytes",
         "port",
         "stream",
+        "taken",
     )
 
     def __init__(self, output: Output[Any, Any], port: Port, handler: str) -> None:
@@ -43,6 +48,9 @@ class Sender:
         self.key_serde: Serde[Any] = output.key_serde
         self.encode_key: Callable[[Any], Any] = output.key_serde.encoder()
         self.encode_value: Callable[[Any], Any] = output.value_serde.encoder()
+        self._content: Any = output.value_serde.content
+        #: Types of values that the output has been found to take.
+        self.taken: set[type] = {type(None)}
         self.pending: list[Outgoing] = []
         self.pending_bytes = 0
 
@@ -63,6 +71,8 @@ class Sender:
         number: int,
     ) -> Outgoing:
         """An outgoing message. Raises ``SerdeError`` where key or value do not fit the output."""
+        if type(value) not in self.taken:
+            self.take(type(value))
         try:
             raw_key = None if key is None else self.encode_key(key)
             raw_value = None if value is None else self.encode_value(value)
@@ -102,6 +112,21 @@ class Sender:
         if own_key is UNSET:
             message.key = key
         return message
+
+    def take(self, kind: type) -> None:
+        """See that the output takes values of a type, and remember it.
+
+        An encoder writes what it is given, so that a value of another type than was declared would
+        be found by whoever reads it. Looked at once a type; only a declared class can be told so.
+
+        Raises:
+            SerdeError: it takes others.
+        """
+        wanted = self._content
+        is_class = isinstance(wanted, type) and not get_args(wanted) and not is_typeddict(wanted)
+        if is_class and not issubclass(kind, _AS_GOOD.get(wanted, wanted)):
+            raise self.misfit(TypeError(f"it takes {wanted.__name__}, not {kind.__name__}"))
+        self.taken.add(kind)
 
     def misfit(self, error: Exception) -> SerdeError:
         """The error for a key or value that the output's serdes do not take."""

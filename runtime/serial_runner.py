@@ -171,12 +171,13 @@ class SerialRunner(Runner):
                         result = await result
                     kind = type(result)
                     if kind is not plain:
+                        plain, straight = None, False  # also where the next line raises
                         if kind in known or caller.is_value(result):
+                            if to is not None and kind is not Record and result is not None:
+                                to.take(kind)
+                                straight = not takes_context
                             plain = kind
-                            straight = result is not None and kind is not Record
-                            straight = straight and not takes_context and to is not None
                         else:
-                            plain, straight = None, False
                             attempt = Attempt(scope, message) if attempt is None else attempt
                             key = codec.key_for_output(message)
                             await caller.unfold(result, message, attempt, key)

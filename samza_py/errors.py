@@ -126,14 +126,16 @@ class TaskFailedError(SamzaError):
         where: the source position, such as ``memory.orders[3] offset 881``.
         attempts: how many calls were made for the message.
         cause: the error in a few words.
+        hint: what would let the job go on, where there is such a thing.
     """
 
-    def __init__(self, task: str, where: str, attempts: int, cause: str) -> None:
+    def __init__(self, task: str, where: str, attempts: int, cause: str, *, hint: str = "") -> None:
         tries = "" if attempts == 1 else f" after {attempts} attempts"
         super().__init__(f"task {task} failed at {where}{tries}: {cause}")
         self.task = task
         self.where = where
         self.attempts = attempts
+        self.hint = hint
 
 
 class StalledError(SamzaError):

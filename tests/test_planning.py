@@ -257,6 +257,8 @@ def test_several_containers_need_checkpoints_that_all_can_reach() -> None:
     several = Sharing(several=True)
     assert "the file kept.log serves one container" in found(job, coordination=several)
     assert found(job, coordination=several, checkpoints=Kept(shared=True)) == ""
+    dying = Kept(shared=True, durable=False)
+    assert "serves one container" in found(job, coordination=several, checkpoints=dying)
 
 
 def test_checkpoints_that_end_with_the_process_are_warned_of_unless_the_inputs_do_too() -> None:

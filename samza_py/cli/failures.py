@@ -79,7 +79,8 @@ def described(error: BaseException) -> str:
     if isinstance(error, TaskFailedError):
         # Where no code of the user's took part, the message has said it all.
         mine = any(_users_frames(cause) for cause in _chain(error.__cause__))
-        return f"{error}\n{users_traceback(error.__cause__)}" if mine else str(error)
+        said = [str(error), users_traceback(error.__cause__) if mine else "", error.hint]
+        return "\n".join(part for part in said if part)
     if isinstance(error, SamzaError):
         return _with_causes(error)
     # Neither a user's mistake nor anything expected: all of it is needed to mend it.

@@ -167,6 +167,11 @@ def test_errors_are_taken_out_of_their_groups_a_failed_task_first() -> None:
     assert list(leaves(group)) == [second, first]
 
 
+def test_a_failed_task_ends_with_what_would_let_the_job_go_on() -> None:
+    error = TaskFailedError("price/0", "x[0] offset 1", 1, "bad", hint="write on_error=Skip()")
+    assert described(error) == "task price/0 failed at x[0] offset 1: bad\nwrite on_error=Skip()"
+
+
 def test_what_led_to_a_failure_is_told_a_line_each() -> None:
     error = ContainerError("the intake of kafka failed")
     error.__cause__ = UnavailableError("kafka at x:1 does not answer")

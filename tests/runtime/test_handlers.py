@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from samza_py import Job, Json, Message, Record, StreamTask, TaskContext
+from samza_py import Job, Json, Message, Record, Skip, StreamTask, TaskContext
 from samza_py.connectors.memory import Memory, MemoryStream
 from samza_py.errors import TaskFailedError
 from tests.runtime.running import pairs, run, values
@@ -373,6 +373,31 @@ async def test_a_result_without_an_output_fails_the_call_and_says_so() -> None:
         return word.value
 
     with pytest.raises(TaskFailedError, match="returned str, but the task has no to="):
+        await run(job, memory)
+
+
+@pytest.mark.parametrize("with_context", [True, False])
+async def test_a_result_of_another_type_than_the_output_has_fails_the_call_each_time(
+    with_context: bool,
+) -> None:
+    memory, orders, out = numbered(6)
+    job = Job("counting", on_error=Skip())
+    give: Any = lambda order: order.value.number if order.value.number % 2 else "a text"  # noqa: E731
+    if with_context:
+        job.task(orders, to=out, name="work")(lambda order, ctx: give(order))
+    else:
+        job.task(orders, to=out, name="work")(give)
+    ran = await run(job, memory)
+    assert values(memory, out) == [1, 3, 5]
+    assert ran.container.statistics().total().skipped == 3
+
+
+async def test_a_result_of_another_type_is_refused_with_both_types_named() -> None:
+    memory, orders, out = numbered(1)
+    job = Job("counting")
+    wrong: Any = lambda order: "a text"  # noqa: E731
+    job.task(orders, to=out, name="work")(wrong)
+    with pytest.raises(TaskFailedError, match=r"does not fit output memory.out: it takes int, not"):
         await run(job, memory)
 
 
