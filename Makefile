@@ -21,7 +21,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-crash test check lint types floors test-memory test-slow simulate bench \
-        versions doctor environment lock reference audit sbom clean
+        instructions versions doctor environment lock reference audit sbom clean
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses=8 --dist=worksteal
@@ -87,6 +87,11 @@ bench: ## run the benchmarks
 	$(SAY) 'bench: benchmarks on this machine'
 	$(ENVIRONMENT) dev
 	@$(BIN)/python -m $(BENCH)
+
+instructions: ## instructions a message on the memory path, against what is recorded (callgrind)
+	$(SAY) 'instructions: the memory path, counted by callgrind'
+	$(ENVIRONMENT) dev
+	@$(BIN)/python -m benchmarks.instructions
 
 versions: ## unit and conformance tests on every Python that the classifiers claim
 	$(SAY) 'versions: unit and conformance tests on every claimed Python'

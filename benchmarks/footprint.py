@@ -7,7 +7,7 @@ import sys
 from benchmarks.measuring import Bar, measured, say
 
 MESSAGES = "200000"
-RUNS = 3
+RUNS = 5
 
 
 def main() -> bool:

@@ -7,7 +7,7 @@ import sys
 from benchmarks.measuring import Bar, measured, say
 
 SECONDS = 60
-RUNS = 3
+RUNS = 5
 
 
 def main() -> bool:

@@ -4,8 +4,8 @@
     python -m benchmarks.instructions --record    record on purpose, with the reason in the commit
 
 A count repeats exactly where seconds do not. It belongs to one build of the interpreter and of the
-C extensions, so it is recorded by those; on another build there is nothing to compare with, which
-is said and fails nothing.
+C extensions, so it is recorded by those. On another build there is nothing to compare with, and
+without valgrind nothing to count with: both are said, and fail nothing.
 """
 
 from __future__ import annotations
@@ -45,10 +45,8 @@ def counted(messages: int, how: str) -> int:
     """Instructions of a whole process.
 
     Raises:
-        RuntimeError: valgrind is not there, or the run failed.
+        RuntimeError: the run failed.
     """
-    if shutil.which("valgrind") is None:
-        raise RuntimeError("valgrind is not installed; on Debian: apt-get install valgrind")
     with tempfile.TemporaryDirectory() as folder:
         command = [
             "valgrind",
@@ -74,6 +72,9 @@ def per_message() -> float:
 
 def main() -> bool:
     """Compare with the record; whether the bar holds."""
+    if shutil.which("valgrind") is None:
+        print("!! instructions were NOT counted: valgrind is missing (apt-get install valgrind)")
+        return True
     recorded: dict[str, float] = json.loads(RECORD.read_text()) if RECORD.exists() else {}
     counted(FEW, "set up")  # byte code is compiled once, and not in what is counted
     value = per_message()
