@@ -182,7 +182,7 @@ class Container:
         except SamzaError as error:
             if self._failure is None:
                 self._failure = error
-            else:
+            elif error is not self._failure:  # a consumer's failure is that of all its tasks
                 logger.error("task %s failed, too: %s", supervisor.name, error)
             self.request_stop()
 

@@ -210,17 +210,17 @@ class TaskInstance:
 
         Raises:
             TaskFailedError: a message failed for good. What was finished before is committed.
-            PositionLostError: nothing more can be read. What was finished is committed.
+            PositionLostError, ConnectorError: nothing more can be read, or an output is broken
+                for good. What was finished is committed where that is possible.
             StalledError: a stop took too long; what was finished is committed where possible.
-            FencedError, TaskAbortedError, CheckpointError, ConnectorError: nothing more was
-                committed.
+            FencedError, TaskAbortedError, CheckpointError: nothing more was committed.
         """
         self._running = self._children.start(self._work(), f"runner {self.name}")
         commits = self._children.start(self._commit_now_and_then(), f"commit {self.name}")
         self._children.start(self._look_now_and_then(), f"watch {self.name}")
         try:
             await self._children.wait(self._running)
-        except (TaskFailedError, PositionLostError) as error:
+        except (TaskFailedError, PositionLostError, ConnectorError) as error:
             await self._commit_finished(error)
             raise
         if self._running.cancelled():
