@@ -30,6 +30,7 @@ from samza_py.runtime.concurrent_runner import ConcurrentRunner
 from samza_py.runtime.failures import Failures
 from samza_py.runtime.overlay import MemoryEngine, Overlay
 from samza_py.runtime.participants import (
+    Condemned,
     Ending,
     Inputs,
     Stores,
@@ -149,6 +150,7 @@ class TaskInstance:
             Inputs(opened, services.intakes, kept),
             Timers(self.scope),
             Ending(self.scope, self._buffers),
+            Condemned(self._condemned, services.admins),
             stores,
             *self._sending.participants,
         ]
