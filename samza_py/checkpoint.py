@@ -187,10 +187,13 @@ class Checkpoints(ABC):
         shared: several containers may use it at once; claims are fenced.
         durable: what it holds survives the process. A changelog must not be less durable than
             the checkpoints, which is so by construction: they are one store.
+        sets_aside: ``set_aside`` can move what is kept for a job out of the way. Where not, a run
+            that ignores it writes over it.
     """
 
     shared: bool = False
     durable: bool = True
+    sets_aside: bool = False
 
     @abstractmethod
     def store(self, job: str) -> CheckpointStore:
@@ -204,17 +207,16 @@ class Checkpoints(ABC):
     def set_aside(self, job: str) -> str | None:
         """Move what is kept for a job out of the way, so that its next run starts over.
 
-        Called by ``--ignore-checkpoint``, with no store of the job open. Nothing is deleted. It
-        may block.
+        Called for ``--ignore-checkpoint`` where ``sets_aside`` is true, in a thread, with no store
+        of the job open. Nothing is deleted.
 
         Returns:
-            Where it is now, for people; None where there was nothing, or where this kind of
-            store cannot.
+            Where it is now, for people; None where there was nothing.
 
         Raises:
             CheckpointError: it is in use, or cannot be moved.
         """
-        return None
+        raise NotImplementedError(f"{type(self).__name__} cannot set checkpoints aside")
 
     @property
     def transactions_of(self) -> str | None:

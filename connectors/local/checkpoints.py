@@ -49,6 +49,7 @@ class LocalCheckpoints(Checkpoints):
 
     shared = False
     durable = True
+    sets_aside = True
 
     def __init__(
         self, path: str | os.PathLike[str] | None = None, *, compact_above: Size = "64MiB"
