@@ -58,7 +58,7 @@ async def opened_services(
     if resolved.ignore_checkpoint:
         await _set_aside(resolved)
     store = await open_anew(
-        f"checkpoints ({resolved.checkpoints.location})",
+        f"checkpoints ({resolved.checkpoint_location})",
         lambda: resolved.checkpoints.store(job.name),
         stack,
         timeout_s,
@@ -80,13 +80,13 @@ async def opened_services(
 
 
 async def _set_aside(resolved: ResolvedJob) -> None:
-    kept = resolved.checkpoints
+    kept, place = resolved.checkpoints, resolved.checkpoint_location
     if not kept.sets_aside:
-        logger.warning("old checkpoints in %s are ignored and written over", kept.location)
+        logger.warning("old checkpoints in %s are ignored and written over", place)
         return
     aside = await seam().in_thread(kept.set_aside, resolved.job.name)
     if aside is None:
-        logger.info("there are no checkpoints to ignore in %s", kept.location)
+        logger.info("there are no checkpoints to ignore in %s", place)
     else:
         logger.warning("the old checkpoints are ignored; they were set aside: %s", aside)
 

@@ -199,10 +199,13 @@ class Checkpoints(ABC):
     def store(self, job: str) -> CheckpointStore:
         """A new, unopened store for the job of this name; one for each container."""
 
-    @property
     @abstractmethod
-    def location(self) -> str:
-        """Where it is, for people: printed at the start of every run."""
+    def location(self, job: str) -> str:
+        """Where the job of this name has its own, for people: printed at the start of every run.
+
+        Raises:
+            ConfigError: there is no place for it on this machine.
+        """
 
     def set_aside(self, job: str) -> str | None:
         """Move what is kept for a job out of the way, so that its next run starts over.

@@ -154,8 +154,7 @@ class MemoryCheckpoints(Checkpoints):
         """A new, unopened store for a job."""
         return MemoryCheckpointStore(self.link, job)
 
-    @property
-    def location(self) -> str:
+    def location(self, job: str) -> str:
         """Where they are, for people."""
         return f"memory of this process ({self.system})"
 

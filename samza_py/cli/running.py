@@ -134,7 +134,7 @@ def banner(resolved: ResolvedJob) -> Iterator[str]:
     handlers = ", ".join(spec.name for spec in job.tasks)
     plural = "handler" if len(job.tasks) == 1 else "handlers"
     yield f"{job.name}: {plural} {handlers}; {resolved.options.guarantee.replace('_', ' ')}"
-    yield f"checkpoints in {resolved.checkpoints.location}; {resolved.coordination}"
+    yield f"checkpoints in {resolved.checkpoint_location}; {resolved.coordination}"
 
 
 def loop_factory(wanted: str) -> Callable[[], asyncio.AbstractEventLoop] | None:

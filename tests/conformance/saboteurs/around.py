@@ -236,8 +236,7 @@ class CheckpointsAround(Checkpoints):
         """Under which name a job's checkpoints are kept."""
         return name
 
-    @property
-    def location(self) -> str:
+    def location(self, job: str) -> str:
         return "a saboteur"
 
 
