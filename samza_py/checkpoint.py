@@ -152,6 +152,9 @@ class CheckpointStore(AsyncResource):
     ) -> None:
         """Store checkpoint and changes in one atomic step; durable on return.
 
+        The entries of a store that the checkpoint has no marker for are forgotten: it is no longer
+        declared, and begins empty where it is declared again.
+
         Args:
             claim: the one that ``open`` gave.
             checkpoint: its ``epoch`` is the claim's.

@@ -358,6 +358,23 @@ async def test_a_timer_never_rings_while_a_message_is_in_work(max_concurrency: i
     assert rung == [[], []]
 
 
+async def test_a_store_that_was_taken_out_begins_empty_when_it_is_declared_again() -> None:
+    memory, words, out = streams("a", finite=False)
+    without = Job("counting", commit_interval="1h")
+
+    @without.task(words, to=out)
+    async def count(word: Message[str, str]) -> int:
+        return -1
+
+    jobs = (counting(words, out), without, counting(words, out), counting(words, out))
+    for number, (job, following) in enumerate(zip(jobs, "bba ", strict=True), 1):
+        async with running(resolved(job, memory)) as ran:
+            await memory.wait_for(out, number)
+            await ran.stop()
+        memory.put(words, following, following)
+    assert pairs(memory, out) == [("a", 1), ("b", -1), ("b", 1), ("a", 1)]
+
+
 async def test_a_job_that_starts_over_begins_with_empty_stores_also_after_a_restart() -> None:
     memory, words, out = streams("a", "a", finite=False)
     async with running(resolved(counting(words, out), memory)) as ran:

@@ -72,6 +72,21 @@ class ChangesThenComplains(StoreAround):
             raise
 
 
+@breaks("a_store_without_a_marker_is_forgotten")
+class NeverForgets(StoreAround):
+    async def write(
+        self,
+        claim: Claim,
+        checkpoint: Checkpoint,
+        changes: Changes | None = None,
+        within: Transaction | None = None,
+    ) -> None:
+        logs = self.harness.memory.broker.jobs[claim.job].changelogs
+        before = dict(logs)
+        await super().write(claim, checkpoint, changes, within)
+        logs.update({place: log for place, log in before.items() if place not in logs})
+
+
 @breaks("tasks_have_their_own_entries")
 class RestoresEverybodys(StoreAround):
     async def restore(
