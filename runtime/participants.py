@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 
@@ -194,9 +195,10 @@ class Stores(Participant):
     async def _restore(self, claim: Claim, name: str, marker: str, engine: StoreEngine) -> None:
         engine.wipe()
         seam().reached("restore.wiped")
-        async for changes in self._store.restore(claim, name, marker):
-            engine.apply(changes, "")
-            seam().reached("restore.batch")
+        async with aclosing(self._store.restore(claim, name, marker)) as batches:
+            async for changes in batches:
+                engine.apply(changes, "")
+                seam().reached("restore.batch")
         engine.apply((), marker)
 
 

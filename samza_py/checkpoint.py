@@ -8,7 +8,7 @@ covers is durable before it is written.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple, NewType, TypeAlias
@@ -168,11 +168,19 @@ class CheckpointStore(AsyncResource):
         """
 
     @abstractmethod
-    def restore(self, claim: Claim, store: str, marker: str) -> AsyncIterator[Sequence[Change]]:
+    def restore(
+        self, claim: Claim, store: str, marker: str
+    ) -> AsyncGenerator[Sequence[Change], None]:
         """Read back a store's entries as of the checkpoint with this marker, in batches.
 
-        Later entries overwrite earlier ones of the same key. Raises ``CheckpointError`` where the
-        changelog no longer holds what the marker needs.
+        An async generator, which the runtime closes also where it has not come to its end: what
+        it holds may be let go of in a ``finally``. Later entries overwrite earlier ones of the
+        same key.
+
+        Raises:
+            FencedError: a newer claim exists.
+            UnavailableError: the restore begins anew after a while.
+            CheckpointError: the changelog no longer holds what the marker needs.
         """
 
     @abstractmethod

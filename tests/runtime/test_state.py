@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import pytest
 
 from samza_py import Job, Message, StoreError, StreamTask, TaskContext
+from samza_py.checkpoint import Change, Claim
 from samza_py.connectors.memory import Faults, Memory, MemoryStream
+from samza_py.connectors.memory.checkpoints import MemoryCheckpointStore
 from samza_py.errors import TaskFailedError, UnavailableError
 from tests.runtime.running import pairs, resolved, run, running, values
 from tests.runtime.test_attempts import stored
+from tests.runtime.virtual_time import VirtualSeam
 
 Words = MemoryStream[str, str]
 
@@ -274,6 +278,41 @@ async def test_a_restore_goes_on_when_its_system_was_away() -> None:
     async with running(resolved(counting(words, out), memory)) as ran:
         await memory.wait_for(out, 2)
         await ran.stop()
+    assert values(memory, out) == [1, 2]
+
+
+async def test_a_restore_that_is_broken_off_is_closed_by_the_task_that_began_it(
+    monkeypatch: pytest.MonkeyPatch, world: VirtualSeam
+) -> None:
+    memory, words, out = streams("a", finite=False)
+    async with running(resolved(counting(words, out), memory)) as ran:
+        await memory.wait_for(out, 1)
+        await ran.stop()
+    restore, steps = MemoryCheckpointStore.restore, list[str]()
+
+    async def noted(
+        self: MemoryCheckpointStore, claim: Claim, store: str, marker: str
+    ) -> AsyncGenerator[Sequence[Change], None]:
+        steps.append("begun")
+        child = asyncio.current_task()
+        try:
+            async for batch in restore(self, claim, store, marker):
+                yield batch
+        finally:
+            # Not by what the garbage collector starts for that.
+            steps.append("closed" if asyncio.current_task() is child else "collected")
+
+    def break_off(point: str) -> None:
+        if point == "restore.batch" and steps == ["begun"]:
+            raise UnavailableError("broken off in the middle")
+
+    monkeypatch.setattr(MemoryCheckpointStore, "restore", noted)
+    world.on_point = break_off
+    memory.put(words, "a", "a")
+    async with running(resolved(counting(words, out), memory)) as ran:
+        await memory.wait_for(out, 2)
+        await ran.stop()
+    assert steps == ["begun", "closed", "begun", "closed"]
     assert values(memory, out) == [1, 2]
 
 

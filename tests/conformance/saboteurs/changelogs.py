@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from samza_py.checkpoint import Change, Changes, Checkpoint, Claim
 from samza_py.errors import CheckpointError, FencedError
@@ -46,7 +46,7 @@ class RestoresItsOwn(StoreAround):
 
     async def restore(
         self, claim: Claim, store: str, marker: str
-    ) -> AsyncIterator[Sequence[Change]]:
+    ) -> AsyncGenerator[Sequence[Change], None]:
         async for batch in super().restore(claim, store, marker):
             if self.wrote:
                 yield batch
@@ -91,7 +91,7 @@ class NeverForgets(StoreAround):
 class RestoresEverybodys(StoreAround):
     async def restore(
         self, claim: Claim, store: str, marker: str
-    ) -> AsyncIterator[Sequence[Change]]:
+    ) -> AsyncGenerator[Sequence[Change], None]:
         async for batch in super().restore(claim, store, marker):
             yield batch
         for task in await self.read():
@@ -104,7 +104,7 @@ class RestoresEverybodys(StoreAround):
 class RestoresNothingInstead(StoreAround):
     async def restore(
         self, claim: Claim, store: str, marker: str
-    ) -> AsyncIterator[Sequence[Change]]:
+    ) -> AsyncGenerator[Sequence[Change], None]:
         try:
             async for batch in super().restore(claim, store, marker):
                 yield batch
