@@ -30,7 +30,9 @@ from samza_py import ConfigError, DeadLetter, Job, Message, Row, TaskContext
 from samza_py.connectors.files import Files
 from samza_py.connectors.local import LocalCheckpoints
 
-WORK = Path(os.environ.get("FLIGHTS_WORK", Path(__file__).parent.parent / "build" / "flights"))
+WORK: Path = Path(
+    os.environ.get("FLIGHTS_WORK", Path(__file__).parent.parent / "build" / "flights")
+)
 """Where everything goes that this job writes; git ignores it, `make clean` removes it."""
 
 

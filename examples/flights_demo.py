@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import fcntl
 import io
 import os
 import random
@@ -19,7 +20,8 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -27,6 +29,9 @@ from examples.flights import WORK, build_database, data_folder
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
+CRASH_WORK = WORK.with_name(f"{WORK.name}-crash")
+"""Where the demo with ``--crash`` writes, so that it may run beside the one without."""
+
 TABLES = ("weather.csv", "planes.csv", "airlines.csv")
 WRITTEN = ("delays", "cancelled", "incomplete", "input")
 """The folders that the demo and its job write, and that the next demo removes."""
@@ -44,6 +49,18 @@ def say(text: str) -> None:
 
 
 # Preparing --------------------------------------------------------------------------------------
+
+
+@contextmanager
+def alone_in(work: Path) -> Generator[Path]:
+    """Keep other demos out of a folder for the block; ends this one where another is in it."""
+    work.mkdir(parents=True, exist_ok=True)
+    with (work / "demo.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit(f"another demo is at work in {shown(work)}: wait for it, or use --work")
+        yield work
 
 
 def prepare(data: Path, work: Path) -> None:
@@ -168,8 +185,11 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--crash", action="store_true", help="kill -9 on the way")
     parser.add_argument("--rows", type=int, help="only the first rows of the year")
     parser.add_argument("--seed", type=int, default=1, help="what the moments are drawn from")
-    parser.add_argument("--work", type=Path, default=WORK, help=f"default: {shown(WORK)}")
-    return parser.parse_args(arguments)
+    parser.add_argument("--work", type=Path, help=f"default: {shown(WORK)}, or {shown(CRASH_WORK)}")
+    asked = parser.parse_args(arguments)
+    if asked.work is None:
+        asked.work = CRASH_WORK if asked.crash else WORK
+    return asked
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -179,7 +199,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 where every flight came out exactly once.
     """
     asked = parsed(arguments)
-    data, work = data_folder(), asked.work.absolute()
+    with alone_in(asked.work.absolute()) as work:
+        return run_demo(asked, data_folder(), work)
+
+
+def run_demo(asked: argparse.Namespace, data: Path, work: Path) -> int:
+    """Prepare, run, count, in a folder that is this demo's alone; as ``main``."""
     prepare(data, work)
     if asked.rows is not None:
         data = shortened(data, asked.rows, work)

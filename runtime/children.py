@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from typing import Any
 
 
@@ -48,14 +48,28 @@ class Children:
         """The first failure, if there is one."""
         return self._failed.exception() if self._failed.done() else None
 
-    async def end(self) -> None:
-        """Cancel every child and wait until all have ended. What they raise then is dropped."""
+    def leave(self, child: asyncio.Task[Any], error: BaseException) -> None:
+        """Wait no more for a child that will not end; every ``wait`` ends with this error."""
+        self._children.discard(child)
+        self.fail(error)
+
+    async def end(self, within_s: float | None = None) -> Collection[str]:
+        """Cancel every child and wait until all have ended. What they raise then is dropped.
+
+        Args:
+            within_s: how long to wait for those that swallow their cancellation; None for ever.
+
+        Returns:
+            The names of those that have not ended: they are left to themselves.
+        """
         self._failed.cancel()
         children = [child for child in self._children if child is not asyncio.current_task()]
         for child in children:
             child.cancel()
-        if children:
-            await asyncio.wait(children)
+        if not children:
+            return ()
+        _, left = await asyncio.wait(children, timeout=within_s)
+        return sorted(child.get_name() for child in left)
 
     def _ended(self, child: asyncio.Task[Any]) -> None:
         self._children.discard(child)

@@ -24,7 +24,7 @@ from samza_py.runtime.children import Children
 from samza_py.runtime.loop_watch import LoopWatch
 from samza_py.runtime.opening import open_anew, opened_services, read_partitions
 from samza_py.runtime.services import Services
-from samza_py.runtime.statistics import ContainerStatistics, TaskStatistics
+from samza_py.runtime.statistics import ContainerStatistics, TaskCounters
 from samza_py.runtime.supervisor import Supervisor
 from samza_py.seam import seam
 
@@ -43,7 +43,8 @@ class Container:
     def __init__(self, resolved: ResolvedJob) -> None:
         self._resolved = resolved
         self._supervisors: dict[str, Supervisor] = {}
-        self._left: list[TaskStatistics] = []
+        #: Of all tasks that have left: with each hand-over some leave, and they may come back.
+        self._left = TaskCounters()
         self._planned: dict[str, PlannedTask] = {}
         self._children: Children | None = None
         self._started_at = 0.0
@@ -182,15 +183,15 @@ class Container:
         except SamzaError as error:
             if self._failure is None:
                 self._failure = error
-            else:
+            elif error is not self._failure:  # a consumer's failure is that of all its tasks
                 logger.error("task %s failed, too: %s", supervisor.name, error)
             self.request_stop()
 
     def _has_left(self, supervisor: Supervisor) -> None:
-        self._left.append(supervisor.statistics())
-        gone = not supervisor.ended or self._resolved.coordination.several
-        if gone and self._supervisors.get(supervisor.name) is supervisor:
-            del self._supervisors[supervisor.name]
+        if not supervisor.ended or self._resolved.coordination.several:
+            self._left.add(supervisor.statistics().counters)
+            if self._supervisors.get(supervisor.name) is supervisor:
+                del self._supervisors[supervisor.name]
         self._look_whether_done()
 
     async def _look_for_the_end(self, services: Services) -> None:
@@ -288,12 +289,10 @@ class Container:
 
     def statistics(self) -> ContainerStatistics:
         """The container now; cheap enough to ask a few times a second."""
-        running = [s.statistics() for s in self._supervisors.values()]
-        names = {task.name for task in running}
-        left = [task for task in self._left if task.name not in names]
+        tasks = tuple(supervisor.statistics() for supervisor in self._supervisors.values())
         now = asyncio.get_running_loop().time()
         return ContainerStatistics(
-            self._resolved.job.name, now - self._started_at, (*running, *left)
+            self._resolved.job.name, now - self._started_at, tasks, self._left
         )
 
     def _doing(self) -> str:

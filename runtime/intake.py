@@ -58,6 +58,7 @@ class Intake:
         self._wakeup = Wakeup()
         self._wanted: dict[TaskPartition, Room] = {}
         self._retries: set[asyncio.Task[None]] = set()
+        self._failure: SamzaError | None = None
 
     async def assign(
         self,
@@ -73,7 +74,12 @@ class Intake:
             buffers: one a partition, empty.
             filled: called when one of them got something to take.
             failed: called with an error that another try will not cure.
+
+        Raises:
+            SamzaError: what the consumer raises and no retry cures, now or to an earlier poll.
         """
+        if self._failure is not None:
+            raise self._failure
         positions = {buffer.key: buffer.progress.after for buffer in buffers}
         what = f"assigning partitions of {self._system} to {claim.task}"
         await retried(what, lambda: self._consumer.assign(claim, positions))
@@ -107,24 +113,34 @@ class Intake:
             logger.warning("%s could not be told of a checkpoint: %s", self._system, error)
 
     async def run(self) -> None:
-        """Poll until cancelled. Raises what the consumer raises and no retry cures."""
-        backoff = Backoff(f"reading from {self._system}")
+        """Poll until cancelled, or until the consumer fails and no retry cures it.
+
+        Every task that reads it then hears of that, and commits what it has finished.
+        """
         try:
-            while True:
-                wanted = self._wanted = self._rooms()
-                if not wanted:
-                    await self._wakeup.wait()
-                    continue
-                try:
-                    # Not kept here: the next poll may take long, and these messages would live on.
-                    self._hand_out(await self._poll(wanted))
-                except UnavailableError as error:
-                    await backoff.wait(error)
-                else:
-                    backoff.worked()
+            await self._poll_on()
+        except SamzaError as error:
+            self._failure = error
+            for reading in self._reading.values():
+                reading.failed(error)
         finally:
             for retry in self._retries:
                 retry.cancel()
+
+    async def _poll_on(self) -> None:
+        backoff = Backoff(f"reading from {self._system}")
+        while True:
+            wanted = self._wanted = self._rooms()
+            if not wanted:
+                await self._wakeup.wait()
+                continue
+            try:
+                # Not kept here: the next poll may take long, and these messages would live on.
+                self._hand_out(await self._poll(wanted))
+            except UnavailableError as error:
+                await backoff.wait(error)
+            else:
+                backoff.worked()
 
     def _rooms(self) -> dict[TaskPartition, Room]:
         rooms: dict[TaskPartition, Room] = {}

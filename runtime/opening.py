@@ -20,6 +20,7 @@ from samza_py.runtime.intake import Intake
 from samza_py.runtime.producing import ProducerHost
 from samza_py.runtime.sending import claim_scoped, made_outbox
 from samza_py.runtime.services import Services
+from samza_py.seam import seam
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T", bound=AsyncResource)
@@ -55,11 +56,9 @@ async def opened_services(
         )
         await _create(name, admins[name], resolved, timeout_s)
     if resolved.ignore_checkpoint:
-        aside = resolved.checkpoints.set_aside(job.name)
-        if aside is not None:
-            logger.warning("the old checkpoints are ignored; they were set aside: %s", aside)
+        await _set_aside(resolved)
     store = await open_anew(
-        f"checkpoints ({resolved.checkpoints.location})",
+        f"checkpoints ({resolved.checkpoint_location})",
         lambda: resolved.checkpoints.store(job.name),
         stack,
         timeout_s,
@@ -78,6 +77,18 @@ async def opened_services(
         if resolved.outputs_of(name) and not claim_scoped(name, services):
             await _open_producer(services, name, stack, children, timeout_s)
     return services
+
+
+async def _set_aside(resolved: ResolvedJob) -> None:
+    kept, place = resolved.checkpoints, resolved.checkpoint_location
+    if not kept.sets_aside:
+        logger.warning("old checkpoints in %s are ignored and written over", place)
+        return
+    aside = await seam().in_thread(kept.set_aside, resolved.job.name)
+    if aside is None:
+        logger.info("there are no checkpoints to ignore in %s", place)
+    else:
+        logger.warning("the old checkpoints are ignored; they were set aside: %s", aside)
 
 
 async def open_anew(what: str, make: Callable[[], T], stack: AsyncExitStack, timeout_s: float) -> T:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 
+from samza_py.admin import Admin
 from samza_py.checkpoint import Checkpoint, CheckpointStore, Claim, InputProgress, Token
 from samza_py.errors import CheckpointError, UnavailableError
-from samza_py.message import Partition
+from samza_py.message import END, Offset, Partition
 from samza_py.producer import TwoPhaseProducer
 from samza_py.runtime.backoff import Backoff, retried
 from samza_py.runtime.buffer import PartitionBuffer
@@ -118,6 +120,35 @@ class Ending(Participant):
         self._scope.ended = before and all(buffer.finished for buffer in self._buffers)
 
 
+class Condemned(Participant):
+    """Messages whose rejection inside a transaction was decided before a rollback.
+
+    They are known by place, for the instances of the task that come after the rollback, and
+    forgotten once a checkpoint has passed them.
+
+    Args:
+        messages: by partition and offset, with the error; shared by all instances of the task.
+        admins: by system name.
+    """
+
+    def __init__(
+        self, messages: dict[tuple[Partition, str], Exception], admins: Mapping[str, Admin]
+    ) -> None:
+        self._messages = messages
+        self._admins = admins
+
+    def cut(self, draft: Draft) -> None:
+        """Nothing of it is stored: who starts from a checkpoint decides anew."""
+
+    async def commit(self, draft: Draft) -> None:
+        """Forget what no instance will see again."""
+        for partition, offset in list(self._messages):
+            after = draft.inputs[partition].after if partition in draft.inputs else END
+            compare = self._admins[partition.system].compare
+            if after is END or compare(Offset(offset), after) <= 0:
+                del self._messages[(partition, offset)]
+
+
 class Stores(Participant):
     """The state: its changes go into the atomic step, then down to the engines."""
 
@@ -164,9 +195,10 @@ class Stores(Participant):
     async def _restore(self, claim: Claim, name: str, marker: str, engine: StoreEngine) -> None:
         engine.wipe()
         seam().reached("restore.wiped")
-        async for changes in self._store.restore(claim, name, marker):
-            engine.apply(changes, "")
-            seam().reached("restore.batch")
+        async with aclosing(self._store.restore(claim, name, marker)) as batches:
+            async for changes in batches:
+                engine.apply(changes, "")
+                seam().reached("restore.batch")
         engine.apply((), marker)
 
 

@@ -20,6 +20,9 @@ from samza_py.system import Input
 
 logger = logging.getLogger(__name__)
 
+MOST_PLACES = 8
+"""A task that goes on in more partitions than these does not log each of them."""
+
 
 @dataclass(slots=True)
 class Opened:
@@ -74,7 +77,24 @@ async def opened_buffers(
                 chunk_messages=spec.batch_messages if spec.kind == "batch" else CHUNK_MESSAGES,
             )
         )
+    if checkpoint is not None:
+        _say_where_it_goes_on(planned, checkpoint)
     return Opened(buffers, resolved_any, starts.known)
+
+
+def _say_where_it_goes_on(planned: PlannedTask, checkpoint: Checkpoint) -> None:
+    """One line a task: of many partitions the first stands for all."""
+    places: list[str] = []
+    for partition in sorted(planned.inputs.keys() & checkpoint.inputs.keys(), key=natural_order):
+        after = checkpoint.inputs[partition].after
+        places.append(f"{partition} {'at its end' if after is END else f'after {after}'}")
+    if not places:
+        return
+    shown = ", ".join(places)
+    if len(places) > MOST_PLACES:
+        shown = f"{len(places)} partitions, the first {places[0]}"
+    told = {"task": planned.name}
+    logger.info("task %s goes on from its checkpoint: %s", planned.name, shown, extra=told)
 
 
 class Starts:

@@ -27,6 +27,11 @@ class TaskCounters:
     retries: int = 0
     commits: int = 0
 
+    def add(self, others: TaskCounters) -> None:
+        """Count in what others have counted."""
+        for name in TaskCounters.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(others, name))
+
 
 @dataclass(frozen=True, slots=True)
 class PartitionStatistics:
@@ -66,16 +71,22 @@ class TaskStatistics:
 
 @dataclass(frozen=True, slots=True)
 class ContainerStatistics:
-    """A container now."""
+    """A container now.
+
+    Attributes:
+        tasks: those that run here, and those that have read their inputs to the end.
+        left: what the tasks that have left the container did in it, all in one.
+    """
 
     job: str
     running_s: float
     tasks: tuple[TaskStatistics, ...] = field(default_factory=tuple[TaskStatistics, ...])
+    left: TaskCounters = field(default_factory=TaskCounters)
 
     def total(self) -> TaskCounters:
         """The counters of all tasks, those that have left included."""
         total = TaskCounters()
+        total.add(self.left)
         for task in self.tasks:
-            for name in TaskCounters.__slots__:
-                setattr(total, name, getattr(total, name) + getattr(task.counters, name))
+            total.add(task.counters)
         return total

@@ -87,12 +87,12 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         while not self._stopping:
             began = loop.time()
-            commits, condemned = self._counters.commits, len(self._condemned)
+            commits, condemned = self._counters.commits, set(self._condemned)
             try:
                 await self._run_once()
             except TaskAbortedError as error:
                 steady = self._counters.commits > commits and loop.time() - began > STEADY_S
-                if steady or len(self._condemned) > condemned:
+                if steady or self._condemned.keys() - condemned:
                     backoff.failures = 0  # it has come on since the last time
                 away = isinstance(error.__cause__, UnavailableError)
                 if backoff.failures >= MOST_ABORTS and not away:

@@ -30,6 +30,7 @@ from samza_py.runtime.concurrent_runner import ConcurrentRunner
 from samza_py.runtime.failures import Failures
 from samza_py.runtime.overlay import MemoryEngine, Overlay
 from samza_py.runtime.participants import (
+    Condemned,
     Ending,
     Inputs,
     Stores,
@@ -149,6 +150,7 @@ class TaskInstance:
             Inputs(opened, services.intakes, kept),
             Timers(self.scope),
             Ending(self.scope, self._buffers),
+            Condemned(self._condemned, services.admins),
             stores,
             *self._sending.participants,
         ]
@@ -210,17 +212,17 @@ class TaskInstance:
 
         Raises:
             TaskFailedError: a message failed for good. What was finished before is committed.
-            PositionLostError: nothing more can be read. What was finished is committed.
+            PositionLostError, ConnectorError: nothing more can be read, or an output is broken
+                for good. What was finished is committed where that is possible.
             StalledError: a stop took too long; what was finished is committed where possible.
-            FencedError, TaskAbortedError, CheckpointError, ConnectorError: nothing more was
-                committed.
+            FencedError, TaskAbortedError, CheckpointError: nothing more was committed.
         """
         self._running = self._children.start(self._work(), f"runner {self.name}")
         commits = self._children.start(self._commit_now_and_then(), f"commit {self.name}")
         self._children.start(self._look_now_and_then(), f"watch {self.name}")
         try:
             await self._children.wait(self._running)
-        except (TaskFailedError, PositionLostError) as error:
+        except (TaskFailedError, PositionLostError, ConnectorError, StalledError) as error:
             await self._commit_finished(error)
             raise
         if self._running.cancelled():
@@ -377,31 +379,42 @@ class TaskInstance:
         self.scope.stop()
 
     def cut_short(self) -> None:
-        """The stop has taken too long: end what is running; ``run`` commits and raises."""
-        if self._running is not None and not self._running.done():
+        """The stop has taken too long: end what is running; ``run`` commits and raises.
+
+        Called again where that has not helped: a handler that swallows its cancellation is then
+        not waited for any longer.
+        """
+        if self._running is None or self._running.done():
+            stalled = f"task {self.name} could not make its last commit in time: {self._doing()}"
+            self._children.fail(StalledError(stalled))
+        elif not self._hung:
             self._hung = self._doing()  # nobody can tell once it is cancelled
             self._running.cancel()
         else:
-            self._children.fail(
-                StalledError(
-                    f"task {self.name} could not make its last commit in time: {self._doing()}"
-                )
-            )
+            stalled = f"task {self.name} did not end when it was cancelled: {self._hung}"
+            logger.error("%s; it is left behind", stalled, extra={"task": self.name})
+            self._children.leave(self._running, StalledError(stalled))
 
     async def close(self) -> None:
-        """Let go of everything. Writes nothing."""
+        """Let go of everything, within about ``close_timeout_s``. Writes nothing."""
         self._close_ports()
-        await self._children.end()
+        close_s = self._services.resolved.options.close_timeout_s
+        left = await self._children.end(close_s)
+        if left:
+            names = ", ".join(left)
+            logger.error("task %s leaves behind what did not end: %s", self.name, names)
         for system, intake in self._services.intakes.items():
             try:
                 await intake.revoke([buffer.key for buffer in self._buffers])
             except SamzaError as error:
                 logger.warning("task %s could not be revoked at %s: %s", self.name, system, error)
         if hasattr(self, "runner"):
+            self.scope.stop()  # what is left behind must take nothing more, once it comes to an end
             self.runner.close()
         if self._task is not None:
             try:
-                await self._task.close()
+                async with asyncio.timeout(close_s):
+                    await self._task.close()
             except Exception:
                 logger.exception("close() of task %s failed", self.name)
         if self._sending is not None:

@@ -8,7 +8,7 @@ covers is durable before it is written.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple, NewType, TypeAlias
@@ -152,6 +152,9 @@ class CheckpointStore(AsyncResource):
     ) -> None:
         """Store checkpoint and changes in one atomic step; durable on return.
 
+        The entries of a store that the checkpoint has no marker for are forgotten: it is no longer
+        declared, and begins empty where it is declared again.
+
         Args:
             claim: the one that ``open`` gave.
             checkpoint: its ``epoch`` is the claim's.
@@ -165,11 +168,19 @@ class CheckpointStore(AsyncResource):
         """
 
     @abstractmethod
-    def restore(self, claim: Claim, store: str, marker: str) -> AsyncIterator[Sequence[Change]]:
+    def restore(
+        self, claim: Claim, store: str, marker: str
+    ) -> AsyncGenerator[Sequence[Change], None]:
         """Read back a store's entries as of the checkpoint with this marker, in batches.
 
-        Later entries overwrite earlier ones of the same key. Raises ``CheckpointError`` where the
-        changelog no longer holds what the marker needs.
+        An async generator, which the runtime closes also where it has not come to its end: what
+        it holds may be let go of in a ``finally``. Later entries overwrite earlier ones of the
+        same key.
+
+        Raises:
+            FencedError: a newer claim exists.
+            UnavailableError: the restore begins anew after a while.
+            CheckpointError: the changelog no longer holds what the marker needs.
         """
 
     @abstractmethod
@@ -187,34 +198,39 @@ class Checkpoints(ABC):
         shared: several containers may use it at once; claims are fenced.
         durable: what it holds survives the process. A changelog must not be less durable than
             the checkpoints, which is so by construction: they are one store.
+        sets_aside: ``set_aside`` can move what is kept for a job out of the way. Where not, a run
+            that ignores it writes over it.
     """
 
     shared: bool = False
     durable: bool = True
+    sets_aside: bool = False
 
     @abstractmethod
     def store(self, job: str) -> CheckpointStore:
         """A new, unopened store for the job of this name; one for each container."""
 
-    @property
     @abstractmethod
-    def location(self) -> str:
-        """Where it is, for people: printed at the start of every run."""
+    def location(self, job: str) -> str:
+        """Where the job of this name has its own, for people: printed at the start of every run.
+
+        Raises:
+            ConfigError: there is no place for it on this machine.
+        """
 
     def set_aside(self, job: str) -> str | None:
         """Move what is kept for a job out of the way, so that its next run starts over.
 
-        Called by ``--ignore-checkpoint``, with no store of the job open. Nothing is deleted. It
-        may block.
+        Called for ``--ignore-checkpoint`` where ``sets_aside`` is true, in a thread, with no store
+        of the job open. Nothing is deleted.
 
         Returns:
-            Where it is now, for people; None where there was nothing, or where this kind of
-            store cannot.
+            Where it is now, for people; None where there was nothing.
 
         Raises:
             CheckpointError: it is in use, or cannot be moved.
         """
-        return None
+        raise NotImplementedError(f"{type(self).__name__} cannot set checkpoints aside")
 
     @property
     def transactions_of(self) -> str | None:

@@ -172,12 +172,23 @@ def _import_module(place: str) -> ModuleType:
 def refuse_writable_by_all(path: Path) -> None:
     """Refuse code that any user of the machine could have written.
 
+    Who may write to its folder may put another file in its place, unless the sticky bit is set.
+
     Raises:
-        ConfigError: everybody may write the file.
+        ConfigError: everybody may write to the file or its folder.
     """
-    if os.name == "posix" and path.stat().st_mode & stat.S_IWOTH:
+    if os.name != "posix":
+        return
+    if path.stat().st_mode & stat.S_IWOTH:
         why = "everybody on this machine may change it, and it would run as you; chmod o-w it"
         raise ConfigError("JOB", why, str(path))
+    for folder in {path.absolute().parent, path.resolve().parent}:  # of the link, too, if it is one
+        if folder.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
+            why = (
+                f"everybody on this machine may exchange {path.name} in it, and that would run as "
+                "you; chmod o-w it"
+            )
+            raise ConfigError("JOB", why, str(folder))
 
 
 @contextmanager

@@ -32,7 +32,7 @@ class Step:
     @property
     def awaits(self) -> bool:
         """Whether the function must be awaited."""
-        return inspect.iscoroutinefunction(self.fn)
+        return any(map(inspect.iscoroutinefunction, (self.fn, type(self.fn).__call__)))
 
 
 class AddsFlow(Protocol):
@@ -104,15 +104,48 @@ def fused(steps: Sequence[Step]) -> Callable[[Message[Any, Any]], Any]:
     """One handler that runs all steps for a message and yields its results as records."""
     if any(step.awaits for step in steps):
         return _fused_async(steps)
-    chain: Callable[[Any, Any], Pairs] = _emit
-    for step in reversed(steps):
-        chain = _linked(step, chain)
+    chain = fast = _chained(steps)
+    unseen = set(range(len(steps)))
+
+    def looked_at(number: int, step: Step) -> Step:
+        def fn(value: Any) -> Any:
+            nonlocal chain
+            result = step.fn(value)
+            if inspect.isawaitable(result):
+                raise _not_awaited(number, step, result)
+            unseen.discard(number)
+            if not unseen:
+                chain = fast
+            return result
+
+        return Step(step.does, fn)
+
+    # Each step's first result alone is looked at: a look at all of them would cost every message.
+    chain = _chained([looked_at(number, step) for number, step in enumerate(steps)])
 
     def run(message: Message[Any, Any]) -> Iterator[Record[Any, Any]]:
         for key, value in chain(message.key, message.value):
             yield Record(value, key=key)
 
     return run
+
+
+def _not_awaited(number: int, step: Step, result: Any) -> TypeError:
+    if inspect.iscoroutine(result):
+        result.close()
+    name = getattr(step.fn, "__qualname__", repr(step.fn))
+    return TypeError(
+        f"step {number + 1} of the flow, {step.does}({name}), returned an awaitable "
+        f"({type(result).__name__}), and only the result of an `async def` is awaited: make the "
+        "function one, with `await` in it"
+    )
+
+
+def _chained(steps: Sequence[Step]) -> Callable[[Any, Any], Pairs]:
+    chain: Callable[[Any, Any], Pairs] = _emit
+    for step in reversed(steps):
+        chain = _linked(step, chain)
+    return chain
 
 
 def _emit(key: Any, value: Any) -> Pairs:

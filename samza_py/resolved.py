@@ -43,6 +43,11 @@ class ResolvedJob:
     ignore_checkpoint: bool = False
     resources: AbstractAsyncContextManager[Any] | None = None
 
+    @property
+    def checkpoint_location(self) -> str:
+        """Where this job's checkpoints are; as ``Checkpoints.location``, which may raise."""
+        return self.checkpoints.location(self.job.name)
+
     def inputs_of(self, system: str) -> dict[str, Input[Any, Any]]:
         """The inputs that tasks read from a system, by logical name."""
         wanted = {str(i) for spec in self.job.tasks for i in spec.inputs}

@@ -1,5 +1,6 @@
 """The job that a command line names is found, and a file that holds none says how to mend it."""
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -184,6 +185,27 @@ def test_a_module_that_everybody_may_write_is_refused_unread() -> None:
     write("shop/__init__.py", "")
     write("shop/orders.py", "raise RuntimeError('was read')").chmod(0o666)
     assert "chmod o-w it" in refusal("shop.orders")
+
+
+@pytest.mark.parametrize("target", ["shop/orders.py", "shop.orders"])
+def test_a_folder_in_which_everybody_may_exchange_the_file_is_refused(target: str) -> None:
+    write("shop/__init__.py", "")
+    folder = write("shop/orders.py", "raise RuntimeError('was read')").parent
+    folder.chmod(0o777)
+    assert re.search(r"shop.*everybody on this machine may exchange orders.py", refusal(target))
+
+
+def test_the_folder_of_a_link_to_the_file_is_looked_at_too() -> None:
+    path = write("shop/orders.py", "raise RuntimeError('was read')")
+    links = write("links/other", "").parent
+    (links / "orders.py").symlink_to(path.resolve())
+    links.chmod(0o777)
+    assert "may exchange orders.py" in refusal("links/orders.py")
+
+
+def test_a_folder_with_the_sticky_bit_is_not_refused() -> None:
+    write("shop/orders.py", ONE).parent.chmod(0o1777)
+    assert load_job("shop/orders.py").name == "pricing"
 
 
 def test_a_file_that_hides_a_module_of_python_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from typing import Any
 
 import pytest
@@ -80,6 +81,49 @@ def test_a_chain_with_awaited_steps_does_the_same(
 ) -> None:
     steps = [as_async(STEPS[name]) if awaits else STEPS[name] for name, awaits in named]
     assert ran(steps, value) == by_hand([name for name, _ in named], value)
+
+
+async def looked_up(value: Any) -> Any:
+    await asyncio.sleep(0)
+    return value
+
+
+@pytest.mark.parametrize("name", sorted(STEPS))
+def test_a_plain_function_that_gives_an_awaitable_is_named_with_what_to_do(name: str) -> None:
+    steps = [Step("map", lambda value: value), Step(STEPS[name].does, lambda v: looked_up([v]))]
+    wanted = rf"step 2 of the flow, {name}\(.*<lambda>\), returned an awaitable \(coroutine\)"
+    handler = fused(steps)
+    for _ in range(2):
+        with pytest.raises(TypeError, match=f"{wanted}.*make the function one"):
+            list(handler(message(1)))
+
+
+def test_a_step_that_few_messages_come_to_is_looked_at_when_one_does() -> None:
+    handler = fused([Step("filter", lambda v: v > 1), Step("map", lambda v: looked_up([v]))])
+    assert list(handler(message(1))) == []
+    with pytest.raises(TypeError, match="step 2 of the flow"):
+        list(handler(message(2)))
+
+
+def test_after_a_result_of_every_step_the_steps_are_called_directly() -> None:
+    depths: list[int] = []
+
+    def deep(value: int) -> int:
+        depths.append(len(inspect.stack(0)))
+        return value
+
+    handler = fused([Step("map", deep), Step("map", deep)])
+    for value in (1, 2, 3):
+        assert list(handler(message(value))) == [Record(value, key="k")]
+    assert depths[0] > depths[2] == depths[4]
+
+
+def test_an_object_that_is_called_as_async_def_is_awaited() -> None:
+    class LookUp:
+        async def __call__(self, value: int) -> int:
+            return value + 1
+
+    assert ran([Step("map", LookUp())], 1) == [("k", 2)]
 
 
 def test_a_flow_is_a_value_that_may_be_continued_in_two_ways() -> None:

@@ -38,8 +38,7 @@ class Kept(Checkpoints):
     def store(self, job: str) -> CheckpointStore:
         raise NotImplementedError
 
-    @property
-    def location(self) -> str:
+    def location(self, job: str) -> str:
         return "the file kept.log"
 
     @property

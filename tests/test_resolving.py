@@ -59,8 +59,7 @@ class Durable(Checkpoints):
     def store(self, job: str) -> CheckpointStore:
         raise NotImplementedError
 
-    @property
-    def location(self) -> str:
+    def location(self, job: str) -> str:
         return "somewhere that lasts"
 
 
@@ -429,7 +428,7 @@ def test_checkpoints_are_kept_in_a_local_file_where_none_or_several_could(
 
 def test_the_local_file_is_named_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", "/var/state")
-    location = resolve(job_of()).resolved.checkpoints.location
+    location = resolve(job_of()).resolved.checkpoint_location
     assert location == "/var/state/samza-py/pricing/checkpoints.log"
 
 

@@ -49,6 +49,7 @@ class LocalCheckpoints(Checkpoints):
 
     shared = False
     durable = True
+    sets_aside = True
 
     def __init__(
         self, path: str | os.PathLike[str] | None = None, *, compact_above: Size = "64MiB"
@@ -73,10 +74,9 @@ class LocalCheckpoints(Checkpoints):
         """A new, unopened store for the job of this name."""
         return LocalCheckpointStore(self.path_of(job), job, self._compact_bytes)
 
-    @property
-    def location(self) -> str:
-        """The file; where none was given, with JOB in place of the job's name."""
-        return str(self.path_of("JOB"))
+    def location(self, job: str) -> str:
+        """The file of the job of this name. Raises what ``path_of`` raises."""
+        return str(self.path_of(job))
 
     def set_aside(self, job: str) -> str | None:
         """Rename the job's file, so that its next run starts over; nothing is deleted.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from samza_py.checkpoint import (
@@ -78,7 +78,7 @@ class MemoryCheckpointStore(CheckpointStore):
 
     async def restore(
         self, claim: Claim, store: str, marker: str
-    ) -> AsyncIterator[Sequence[Change]]:
+    ) -> AsyncGenerator[Sequence[Change], None]:
         """Read back a store's entries as of a marker, a thousand at a time.
 
         The last 64 commits at least can be read as of; an older marker raises ``CheckpointError``.
@@ -154,8 +154,7 @@ class MemoryCheckpoints(Checkpoints):
         """A new, unopened store for a job."""
         return MemoryCheckpointStore(self.link, job)
 
-    @property
-    def location(self) -> str:
+    def location(self, job: str) -> str:
         """Where they are, for people."""
         return f"memory of this process ({self.system})"
 

@@ -77,8 +77,14 @@ class Kept:
     def apply(
         self, task: str, checkpoint: bytes, markers: Mapping[str, str], changes: Changes
     ) -> None:
-        """Let a checkpoint and the changes beside it take effect."""
+        """Let a checkpoint and the changes beside it take effect.
+
+        A store that it has no marker for was taken out of the job: its entries are forgotten.
+        """
         self.checkpoints[task] = checkpoint
+        for owner, store in list(self.changelogs):
+            if owner == task and store not in markers:
+                del self.changelogs[owner, store]
         for store in {*markers, *changes}:
             marker = markers.get(store, "")
             log = self.changelogs.setdefault((task, store), Changelog())

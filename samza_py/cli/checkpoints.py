@@ -17,7 +17,7 @@ async def checkpoint_lines(resolved: ResolvedJob) -> list[str]:
     """
     async with resolved.checkpoints.store(resolved.job.name) as store:
         found = await store.read()
-    lines = [f"{resolved.job.name}: checkpoints in {resolved.checkpoints.location}"]
+    lines = [f"{resolved.job.name}: checkpoints in {resolved.checkpoint_location}"]
     if not found:
         lines.append("  none yet: a run starts where its inputs say (oldest, unless declared)")
     for task in sorted(found, key=_natural):

@@ -92,7 +92,7 @@ def _legend(resolved: ResolvedJob) -> Iterator[Line]:
         kind = type(system).__name__
         title = name if kind.lower() == name.lower() else f"{name} ({kind})"
         yield _entry(title, " · ".join(part for part in parts if part))
-    yield _entry("checkpoints", resolved.checkpoints.location)
+    yield _entry("checkpoints", resolved.checkpoint_location)
     yield _entry("coordinator", str(resolved.coordination))
     yield _entry("promises", resolved.options.guarantee.replace("_", " "))
 

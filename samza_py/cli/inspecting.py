@@ -54,7 +54,7 @@ def _check(prepared: Prepared, arguments: argparse.Namespace) -> int:
     )
     noted = f", {_number(len(prepared.warnings), 'warning')}" if prepared.warnings else ""
     print(f"{job.name}: {', '.join(parts)}: nothing stands in its way{noted}")
-    print(f"  checkpoints would be kept in {prepared.resolved.checkpoints.location}")
+    print(f"  checkpoints would be kept in {prepared.resolved.checkpoint_location}")
     return EXIT_OK
 
 

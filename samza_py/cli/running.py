@@ -14,13 +14,16 @@ from samza_py.cli.failures import Redaction, described, leaves, report
 from samza_py.cli.logs import configure
 from samza_py.cli.preparing import Prepared, prepare
 from samza_py.cli.showing import Display, display, repeat
-from samza_py.cli.stopping import Signals
+from samza_py.cli.stopping import Signals, end_children
 from samza_py.errors import ConfigError
 from samza_py.job import Job
 from samza_py.resolved import ResolvedJob
 from samza_py.runtime.container import Container
 
 logger = logging.getLogger("samza_py.cli")
+
+_LEFT_BEHIND_S = 1.0
+"""What has not ended with the container has so long to do so."""
 
 
 def run_here(job: Job[Any], argv: Sequence[str]) -> int:
@@ -69,6 +72,12 @@ def run_job(job: Job[Any], arguments: argparse.Namespace) -> int:
 
 
 async def _run(prepared: Prepared, shown: Display, *, as_json: bool) -> int:
+    code = await _run_container(prepared, shown, as_json=as_json)
+    await end_children(code, _LEFT_BEHIND_S)
+    return code
+
+
+async def _run_container(prepared: Prepared, shown: Display, *, as_json: bool) -> int:
     resolved = prepared.resolved
     container = Container(resolved)
     loop = asyncio.get_running_loop()
@@ -125,7 +134,7 @@ def banner(resolved: ResolvedJob) -> Iterator[str]:
     handlers = ", ".join(spec.name for spec in job.tasks)
     plural = "handler" if len(job.tasks) == 1 else "handlers"
     yield f"{job.name}: {plural} {handlers}; {resolved.options.guarantee.replace('_', ' ')}"
-    yield f"checkpoints in {resolved.checkpoints.location}; {resolved.coordination}"
+    yield f"checkpoints in {resolved.checkpoint_location}; {resolved.coordination}"
 
 
 def loop_factory(wanted: str) -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -95,6 +95,22 @@ class Signals:
         self._loop.call_soon_threadsafe(call)
 
 
+async def end_children(code: int, within_s: float) -> None:
+    """Cancel what a run has left behind; where that does not help, end the process with this code.
+
+    Closing the loop would wait for ever for a handler that swallows its cancellation.
+    """
+    children = asyncio.all_tasks() - {asyncio.current_task()}
+    for child in children:
+        child.cancel()
+    if children:
+        _, left = await asyncio.wait(children, timeout=within_s)
+        if left:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+
 def _end_hung_process(after_s: float) -> None:
     """Say where the loop hangs and end the process: nothing inside the loop can any more."""
     frame = sys._current_frames().get(threading.main_thread().ident or 0)

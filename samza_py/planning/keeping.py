@@ -21,16 +21,16 @@ def problems(resolved: ResolvedJob) -> Iterator[ConfigError]:
 
 def warnings(resolved: ResolvedJob) -> Iterator[str]:
     """What will not survive although the user may think so."""
-    kept = resolved.checkpoints
-    if kept.durable or _inputs_die_with_the_process(resolved):
+    if resolved.checkpoints.durable or _inputs_die_with_the_process(resolved):
         return
+    place = resolved.checkpoint_location
     yield (
-        f"checkpoints: kept in {kept.location}, which ends with this process: every start "
+        f"checkpoints: kept in {place}, which ends with this process: every start "
         "reads the inputs from the beginning"
     )
     if resolved.job.stores:
         names = ", ".join(store.name for store in resolved.job.stores)
-        yield f"stores {names}: are kept with the checkpoints in {kept.location} and end with it"
+        yield f"stores {names}: are kept with the checkpoints in {place} and end with it"
 
 
 def _inputs_die_with_the_process(resolved: ResolvedJob) -> bool:
@@ -47,7 +47,7 @@ def _sharing(resolved: ResolvedJob) -> Iterator[ConfigError]:
     if resolved.coordination.several and not (kept.shared and kept.durable):
         yield ConfigError(
             "job.checkpoints",
-            f"{kept.location} serves one container, and {resolved.coordination} "
+            f"{resolved.checkpoint_location} serves one container, and {resolved.coordination} "
             "runs several; keep them where all containers can reach them",
         )
 
@@ -69,7 +69,7 @@ def _keyed_state(resolved: ResolvedJob) -> Iterator[ConfigError]:
 
 def _exactly_once(resolved: ResolvedJob) -> Iterator[ConfigError]:
     if not resolved.checkpoints.durable:
-        why = f"cannot be exactly_once: checkpoints in {resolved.checkpoints.location} do not last"
+        why = f"cannot be exactly_once: checkpoints in {resolved.checkpoint_location} do not last"
         yield ConfigError("job.guarantee", why)
     outputs: dict[str, Output[Any, Any]] = {}
     for spec in resolved.job.tasks:
@@ -92,6 +92,6 @@ def _cannot_take_part(output: Any, resolved: ResolvedJob) -> str | None:
             held = f"in {other}'s" if other else "in none"
             return (
                 f"is written in {own}'s transactions, and the checkpoints "
-                f"({resolved.checkpoints.location}) {held}; keep the checkpoints in {own}"
+                f"({resolved.checkpoint_location}) {held}; keep the checkpoints in {own}"
             )
     return None

@@ -33,7 +33,7 @@ def checkpoints_of(job: Job[Any], systems: Mapping[str, System]) -> Checkpoints:
     fleeting = [offered[name] for name in sorted(inputs) if name in offered]
     if inputs and len(fleeting) == len(inputs) and not any(kept.durable for kept in fleeting):
         return fleeting[0]
-    # Named in full, since its place is printed at every start.
+    # Named in full: a user who has no folder for it hears of that here, and not later.
     return LocalCheckpoints(LocalCheckpoints().path_of(job.name))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Any, Final, TypeVar
 
 from samza_py.checkpoint import Change, Checkpoint, Claim
@@ -116,8 +116,9 @@ async def _result(stand_ins: StandIns) -> RunResult:
     states: dict[str, list[Change]] = {declared.name: [] for declared in job.stores}
     for task, checkpoint in checkpoints.items():
         for name, marker in checkpoint.stores.items():
-            async for batch in store.restore(_claim(task, checkpoint), name, marker):
-                states[name] += batch
+            async with aclosing(store.restore(_claim(task, checkpoint), name, marker)) as batches:
+                async for batch in batches:
+                    states[name] += batch
     sent = {
         name: stand_ins.memory(stream).read_raw(stream)
         for name, stream in stand_ins.streams.items()

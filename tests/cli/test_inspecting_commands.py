@@ -104,6 +104,18 @@ def test_check_says_that_nothing_stands_in_the_way(capsys: pytest.CaptureFixture
     assert err == ""
 
 
+@pytest.mark.parametrize("command", ["check", "graph", "checkpoint"])
+def test_the_place_of_the_checkpoints_is_printed_as_it_is(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/var/ann")
+    head = "from samza_py.connectors.local import LocalCheckpoints\n"
+    named = JOB.replace('Job("pricing", ', 'Job("pricing", checkpoints=LocalCheckpoints(), ')
+    write(head + named)
+    assert main([command, "orders.py"]) == 0
+    assert "/var/ann/samza-py/pricing/checkpoints.log" in capsys.readouterr().out
+
+
 def test_check_names_every_problem_and_warning(capsys: pytest.CaptureFixture[str]) -> None:
     write(JOB + "\njob.store('unused', key=str, value=int)\n")
     file = write("[job]\nmax_thread = 1\n[streams.order]\nname = 'x'\n", "prod.toml")

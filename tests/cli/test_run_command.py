@@ -289,6 +289,17 @@ async def price(order: Message[str, int]) -> int:
     return 1
 """
 
+SWALLOWS = """
+@job.task(orders)
+async def price(order: Message[str, int]) -> None:
+    print("swallows", flush=True)
+    while True:
+        try:
+            await asyncio.sleep(100)
+        except asyncio.CancelledError:
+            pass
+"""
+
 BLOCKS = """
 @job.task(orders, to=priced)
 async def price(order: Message[str, int]) -> int:
@@ -342,6 +353,25 @@ def test_a_stop_that_takes_too_long_names_the_task_that_hung(
     assert code == 1, log
     assert "price/0" in log
     assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_handler_that_swallows_every_cancellation_does_not_keep_the_process(
+    tmp_path: Path, running: list[Running], signals: int
+) -> None:
+    times = f", shutdown_timeout={0.2 if signals == 1 else 20}, close_timeout=0.2"
+    job_file(tmp_path, SWALLOWS, finite=False, options=times)
+    run = Running(tmp_path)
+    running.append(run)
+    run.wait_for_line("swallows")
+    run.send(signal.SIGTERM)
+    if signals == 2:
+        run.wait_for_log("stopping in good order")
+        run.send(signal.SIGTERM)
+    code, log = run.end()
+    assert code == (1 if signals == 1 else 143), log
+    assert "price/0" in log
+    assert "since the event loop is blocked" not in log  # that is the watchdog's word
 
 
 def test_a_blocked_loop_is_named_and_ended_from_outside(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from examples.flights_demo import alone_in, parsed
 from tests.examples.small_year import SmallYear, small_year, write_data
 
 ROOT = Path(__file__).parents[2]
@@ -72,3 +73,18 @@ def test_a_job_that_fails_fails_the_demo(tmp_path: Path) -> None:
     code, said = demo(year, tmp_path)
     assert code == 1
     assert said.splitlines()[-1].startswith("the job ended with exit code")
+
+
+def test_a_second_demo_in_the_same_folder_is_refused_and_touches_nothing(tmp_path: Path) -> None:
+    results = tmp_path / "work" / "delays"
+    results.mkdir(parents=True)
+    with alone_in(tmp_path / "work"):
+        code, said = demo(small_year(10), tmp_path)
+    assert code == 1
+    assert f"another demo is at work in {tmp_path / 'work'}: wait for it" in said
+    assert results.exists()
+
+
+def test_the_demo_with_kills_writes_beside_the_one_without() -> None:
+    assert parsed([]).work != parsed(["--crash"]).work
+    assert parsed(["--crash", "--work", "here"]).work == Path("here")

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from samza_py import Job, Message, TaskContext
 from samza_py.checkpoint import Changes, Checkpoint, Claim
+from samza_py.connectors.local import LocalCheckpoints
 from samza_py.connectors.memory import Faults, Memory, MemoryStream
 from samza_py.errors import CheckpointError, UnavailableError
 from samza_py.producer import Promise, Requests
+from samza_py.seam import Seam, use_seam
 from samza_py.transaction import Transaction
 from tests.runtime.running import checkpoint, progress, resolved, run, running, values
 from tests.runtime.virtual_time import VirtualSeam
@@ -321,7 +326,9 @@ async def test_at_least_once_a_crash_repeats_what_was_not_committed() -> None:
     assert values(memory, out) == ["a", "a"]
 
 
-async def test_ignored_checkpoints_are_set_aside_and_the_job_starts_over() -> None:
+async def test_ignored_checkpoints_are_written_over_and_the_job_starts_over(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     memory, words, out = streams()
     memory.put(words, "a", "a")
     job = copying(words, out)
@@ -332,6 +339,33 @@ async def test_ignored_checkpoints_are_set_aside_and_the_job_starts_over() -> No
         await memory.wait_for(out, 2)
         await ran.stop()
     assert values(memory, out) == ["a", "a"]
+    assert "are ignored and written over" in caplog.text
+
+
+@pytest.mark.asyncio(loop_factories=["real"])
+async def test_ignored_checkpoints_are_set_aside_in_a_thread_where_that_can_be_done(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory, words, out = streams()
+    memory.put(words, "a", "a")
+    kept = LocalCheckpoints(tmp_path / "kept.log")
+    set_aside, threads = LocalCheckpoints.set_aside, list[threading.Thread]()
+
+    def noted(self: LocalCheckpoints, job: str) -> str | None:
+        threads.append(threading.current_thread())
+        return set_aside(self, job)
+
+    monkeypatch.setattr(LocalCheckpoints, "set_aside", noted)
+    caplog.set_level(logging.INFO)
+    for count, told in [(1, "there are no checkpoints to ignore"), (2, "they were set aside")]:
+        again = resolved(copying(words, out), memory, checkpoints=kept, ignore_checkpoint=True)
+        with use_seam(Seam()):
+            async with running(again) as ran:
+                await memory.wait_for(out, count)
+                await ran.stop()
+        assert told in caplog.text
+    assert values(memory, out) == ["a", "a"]
+    assert threading.main_thread() not in threads
 
 
 async def test_nothing_to_read_is_no_reason_to_fail() -> None:

@@ -160,6 +160,21 @@ async def test_a_task_is_handed_over_where_it_stood() -> None:
         await two.stop()
 
 
+async def test_what_tasks_did_before_they_left_is_counted_in_one_sum() -> None:
+    shop = Shop()
+    async with shop.container("one") as one:
+        for number in range(4):
+            shop.script.grant("one", ["work/0"])
+            shop.put(0, f"word {number}")
+            await shop.out_is(*(f"word {n}" for n in range(number + 1)))
+            shop.script.revoke("one", ["work/0"], deadline_s=60)
+            await one.until(lambda: not ran(one))
+            found = one.container.statistics()
+            assert found.tasks == ()
+            assert found.left.handled == found.total().handled == number + 1
+        await one.stop()
+
+
 async def test_a_container_that_stops_gives_its_tasks_to_the_others() -> None:
     shop = Shop(partitions=2)
     shop.put(0, "a")

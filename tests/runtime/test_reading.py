@@ -15,7 +15,7 @@ from samza_py.connectors.memory.consumer import MemoryConsumer
 from samza_py.consumer import Fetched, Room
 from samza_py.errors import ConfigError, ConnectorError, UnavailableError
 from samza_py.message import Partition, TaskPartition
-from tests.runtime.running import resolved, run, running, values
+from tests.runtime.running import progress, resolved, run, running, values
 
 Words = MemoryStream[str, str]
 
@@ -211,6 +211,23 @@ async def test_a_lifespan_that_fails_ends_the_job_with_its_own_error(when: str) 
         await run(job, memory)
 
 
+class LaterBroken(Faults):
+    """A consumer, or one partition of it, that fails for good once it is struck."""
+
+    def __init__(self, broken: str) -> None:
+        self.broken = broken
+        self.struck = False
+
+    async def before(self, operation: str, client: str) -> None:
+        if self.struck and self.broken == "the consumer" and operation == "poll":
+            raise ConnectorError("memory is damaged")
+
+    def partition(self, client: str, partition: Partition) -> ConnectorError | None:
+        if self.struck and self.broken == "one partition" and partition.id == "1":
+            return ConnectorError(f"{partition} is damaged")
+        return None
+
+
 async def test_a_partition_that_fails_for_good_names_itself_and_ends_the_job() -> None:
     memory, words, out = streams(2)
 
@@ -221,6 +238,38 @@ async def test_a_partition_that_fails_for_good_names_itself_and_ends_the_job() -
     memory.broker.faults = OneBroken()
     with pytest.raises(ConnectorError, match=r"memory.words\[1\] is damaged"):
         await run(copying(words, out), memory)
+
+
+@pytest.mark.parametrize("broken", ["the consumer", "one partition"])
+async def test_what_was_finished_is_committed_where_an_input_fails_for_good(broken: str) -> None:
+    memory, words, out = streams(2)
+    job = copying(words, out)
+    faults = LaterBroken(broken)
+    memory.broker.faults = faults
+    for partition in ("0", "1"):
+        memory.put(words, "k", partition, partition=partition)
+    async with running(resolved(job, memory)) as ran:
+        await ran.until(lambda: ran.container.statistics().total().handled == 2)
+        faults.struck = True
+        memory.put(words, "k", "2", partition="1")
+        with pytest.raises(ConnectorError, match="is damaged"):
+            await ran.ended()
+    assert (await progress(memory, job, "copy/0", words, "0")).after == "0"
+    of_the_other = len(values(memory, out)) - 1  # a poll under way may have brought one more
+    after = (await progress(memory, job, "copy/1", words, "1")).after
+    assert after == str(of_the_other - 1)
+    assert of_the_other >= 1
+
+
+async def test_a_consumers_failure_is_said_once_and_not_for_each_of_its_tasks(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    memory, words, out = streams(5)
+    memory.broker.faults = faults = LaterBroken("the consumer")
+    faults.struck = True
+    with pytest.raises(ConnectorError, match="is damaged"):
+        await run(copying(words, out), memory)
+    assert "failed, too" not in caplog.text
 
 
 async def test_two_handlers_read_one_stream_each_at_its_own_pace() -> None:

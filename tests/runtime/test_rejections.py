@@ -7,10 +7,14 @@ from typing import Any
 import pytest
 
 from samza_py import DeadLetter, Fail, Job, Message, Retry, Skip, StreamTask, TaskContext
+from samza_py.checkpoint import InputProgress
 from samza_py.connectors.memory import Memory, MemoryStream
-from samza_py.errors import TaskFailedError
+from samza_py.errors import RejectedError, TaskFailedError
+from samza_py.message import Offset, Partition
 from samza_py.policies import ErrorPolicy
 from samza_py.producer import Promise, Requests
+from samza_py.runtime.commit import Draft
+from samza_py.runtime.participants import Condemned
 from tests.runtime.running import checkpoint, progress, run, values
 
 Words = MemoryStream[str, str]
@@ -126,3 +130,21 @@ async def test_exactly_once_a_rejected_message_is_a_dead_letter_exactly_once(
     assert sorted(values(memory, out)) == ["a", "b"]
     assert [letter.raw_value for letter in memory.read_raw(dead)] == [b"too long"]
     assert ran.container.statistics().total().dead >= 1
+
+
+async def test_a_rejection_that_was_decided_is_forgotten_behind_the_checkpoint() -> None:
+    memory = Memory()
+    place = Partition("memory", "words", "0")
+    gone = Partition("memory", "words", "7")
+    error = RejectedError("too long")
+    messages: dict[tuple[Partition, str], Exception] = {
+        (place, "4"): error,
+        (place, "10"): error,
+        (gone, "1"): error,
+    }
+    condemned = Condemned(messages, {"memory": memory.admin({})})
+    for number, (after, left) in enumerate([("3", ["4", "10"]), ("9", ["10"]), ("10", [])]):
+        draft = Draft(number, inputs={place: InputProgress(Offset(after))})
+        condemned.cut(draft)
+        await condemned.commit(draft)
+        assert [offset for _, offset in messages] == left

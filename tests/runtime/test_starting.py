@@ -188,6 +188,32 @@ async def test_a_stop_while_a_child_waits_for_its_parent_ends_the_run() -> None:
     assert values(memory, out) == ["a"]
 
 
+@pytest.mark.parametrize("partitions", [2, 8, 9])
+async def test_a_start_from_a_checkpoint_says_on_one_line_where_it_goes_on(
+    partitions: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    memory = Memory()
+    words = memory.stream("words", key=str, value=str, partitions=partitions)
+    out = memory.stream("out", key=str, value=str)
+    job = copying(words, out, grouping="all")
+    for word in ("a", "b"):
+        memory.put(words, word, word, partition="0")
+    async with running(resolved(job, memory)) as ran:
+        await memory.wait_for(out, 2)
+        await ran.stop()
+    caplog.set_level(logging.INFO)
+    caplog.clear()
+    async with running(resolved(job, memory)) as ran:
+        await ran.until(lambda: bool(ran.container.statistics().tasks))
+        await asyncio.sleep(1)
+        await ran.stop()
+    (line,) = [r.getMessage() for r in caplog.records if "goes on" in r.getMessage()]
+    listed = [f"memory.words[{at}] after {1 if at == 0 else -1}" for at in range(partitions)]
+    shown = ", ".join(listed) if partitions <= 8 else f"9 partitions, the first {listed[0]}"
+    assert line == f"task copy/all goes on from its checkpoint: {shown}"
+    assert "has no checkpoint" not in caplog.text
+
+
 async def test_a_stream_that_was_made_anew_is_refused_until_the_job_starts_over() -> None:
     memory = Memory()
     words = memory.stream("words", key=str, value=str)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import pytest
 
 from samza_py import Job, Message, StoreError, StreamTask, TaskContext
+from samza_py.checkpoint import Change, Claim
 from samza_py.connectors.memory import Faults, Memory, MemoryStream
+from samza_py.connectors.memory.checkpoints import MemoryCheckpointStore
 from samza_py.errors import TaskFailedError, UnavailableError
 from tests.runtime.running import pairs, resolved, run, running, values
 from tests.runtime.test_attempts import stored
+from tests.runtime.virtual_time import VirtualSeam
 
 Words = MemoryStream[str, str]
 
@@ -277,6 +281,41 @@ async def test_a_restore_goes_on_when_its_system_was_away() -> None:
     assert values(memory, out) == [1, 2]
 
 
+async def test_a_restore_that_is_broken_off_is_closed_by_the_task_that_began_it(
+    monkeypatch: pytest.MonkeyPatch, world: VirtualSeam
+) -> None:
+    memory, words, out = streams("a", finite=False)
+    async with running(resolved(counting(words, out), memory)) as ran:
+        await memory.wait_for(out, 1)
+        await ran.stop()
+    restore, steps = MemoryCheckpointStore.restore, list[str]()
+
+    async def noted(
+        self: MemoryCheckpointStore, claim: Claim, store: str, marker: str
+    ) -> AsyncGenerator[Sequence[Change], None]:
+        steps.append("begun")
+        child = asyncio.current_task()
+        try:
+            async for batch in restore(self, claim, store, marker):
+                yield batch
+        finally:
+            # Not by what the garbage collector starts for that.
+            steps.append("closed" if asyncio.current_task() is child else "collected")
+
+    def break_off(point: str) -> None:
+        if point == "restore.batch" and steps == ["begun"]:
+            raise UnavailableError("broken off in the middle")
+
+    monkeypatch.setattr(MemoryCheckpointStore, "restore", noted)
+    world.on_point = break_off
+    memory.put(words, "a", "a")
+    async with running(resolved(counting(words, out), memory)) as ran:
+        await memory.wait_for(out, 2)
+        await ran.stop()
+    assert steps == ["begun", "closed", "begun", "closed"]
+    assert values(memory, out) == [1, 2]
+
+
 class Alarm(StreamTask[str, str, None]):
     """Rings ten seconds after each message; what it rings and when goes out."""
 
@@ -356,6 +395,23 @@ async def test_a_timer_never_rings_while_a_message_is_in_work(max_concurrency: i
         await asyncio.sleep(60)
         await ran.stop()
     assert rung == [[], []]
+
+
+async def test_a_store_that_was_taken_out_begins_empty_when_it_is_declared_again() -> None:
+    memory, words, out = streams("a", finite=False)
+    without = Job("counting", commit_interval="1h")
+
+    @without.task(words, to=out)
+    async def count(word: Message[str, str]) -> int:
+        return -1
+
+    jobs = (counting(words, out), without, counting(words, out), counting(words, out))
+    for number, (job, following) in enumerate(zip(jobs, "bba ", strict=True), 1):
+        async with running(resolved(job, memory)) as ran:
+            await memory.wait_for(out, number)
+            await ran.stop()
+        memory.put(words, following, following)
+    assert pairs(memory, out) == [("a", 1), ("b", -1), ("b", 1), ("a", 1)]
 
 
 async def test_a_job_that_starts_over_begins_with_empty_stores_also_after_a_restart() -> None:

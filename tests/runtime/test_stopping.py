@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -172,6 +173,65 @@ async def test_a_stop_that_takes_too_long_commits_the_finished_and_names_what_hu
     assert sorted(values(memory, out)) == ["a", "b", "d"]
     assert (await progress(memory, job, "work/0", words)).after == "0"
     assert (await progress(memory, job, "work/1", words, "1")).after == "1"
+
+
+@pytest.mark.parametrize("max_concurrency", [1, 2])
+async def test_a_handler_that_swallows_every_cancellation_is_named_and_left_behind(
+    max_concurrency: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    memory, words, out = streams("a", "stubborn", "c")
+    job = Job("stubborn", commit_interval="1h", shutdown_timeout="25s")
+    seen: list[str] = []
+    let_go = asyncio.Event()
+
+    @job.task(words, to=out, max_concurrency=max_concurrency)
+    async def work(word: Message[str, str]) -> str:
+        seen.append(word.value)
+        while word.value == "stubborn" and not let_go.is_set():
+            with suppress(asyncio.CancelledError):
+                await let_go.wait()
+        return word.value
+
+    async with running(resolved(job, memory)) as ran:
+        await asyncio.sleep(5)
+        stopped_at = asyncio.get_running_loop().time()
+        with pytest.raises(StalledError, match=r"task work/0 did not .* key 'stubborn'"):
+            await ran.stop()
+    assert asyncio.get_running_loop().time() - stopped_at < 25 + 2 * 5 + 1
+    assert "key 'stubborn' (offset 1); it is left behind" in caplog.text
+    kept = await progress(memory, job, "work/0", words)
+    assert kept.after == "0"
+    before = list(seen)
+    let_go.set()
+    await asyncio.sleep(1)
+    assert seen == before
+    assert "stubborn" not in values(memory, out)
+
+
+async def test_an_abort_does_not_wait_for_ever_for_a_handler_that_swallows_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    memory, words, out = streams("a", "b")
+    job = Job("stubborn")
+    let_go = asyncio.Event()
+    seen: list[str] = []
+
+    @job.task(words, to=out)
+    async def work(word: Message[str, str]) -> None:
+        seen.append(word.value)
+        while not let_go.is_set():
+            with suppress(asyncio.CancelledError):
+                await let_go.wait()
+
+    async with running(resolved(job, memory)) as ran:
+        await asyncio.sleep(5)
+        await ran.abort()
+        assert ran.child.cancelled()
+    assert asyncio.get_running_loop().time() < 15
+    assert "task work/0 leaves behind what did not end: runner work/0" in caplog.text
+    let_go.set()
+    await asyncio.sleep(1)
+    assert seen == ["a"]
 
 
 @pytest.mark.parametrize("hook", ["start", "on_end"])

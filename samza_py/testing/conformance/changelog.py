@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from samza_py.checkpoint import Change, Changes, CheckpointStore, Claim, Grant
+from samza_py.checkpoint import Change, Changes, Checkpoint, CheckpointStore, Claim, Grant
 from samza_py.errors import CheckpointError, FencedError
 from samza_py.testing.conformance.capability import Capability
 from samza_py.testing.conformance.check import Checklist, expect, expecting
@@ -81,6 +81,19 @@ async def an_older_claim_changes_nothing(harness: CheckpointsHarness) -> None:
         entries = await restored(store, newer, "2")
         want = {b"a": b"1", b"b": b"2"}
         expect(entries == want, f"an older claim wrote a, restored {entries}")
+
+
+@CHECKS.check()
+async def a_store_without_a_marker_is_forgotten(harness: CheckpointsHarness) -> None:
+    """The entries of a store that a checkpoint has no marker for do not come back."""
+    async with opened(harness) as store:
+        claim, _ = await store.open(Grant(TASK))
+        await store.write(claim, plain(claim, 1), changed((b"a", b"old")))
+        await store.write(claim, Checkpoint(claim.epoch, 2))
+        await store.write(claim, plain(claim, 3), changed((b"b", b"new")))
+        entries = await restored(store, claim, "3")
+        want = {b"b": b"new"}
+        expect(entries == want, f"a was written before the store was left out, restored {entries}")
 
 
 @CHECKS.check()

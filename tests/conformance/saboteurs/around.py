@@ -5,7 +5,7 @@ A saboteur overrides one method and says by ``@breaks`` which check must find it
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -210,7 +210,7 @@ class StoreAround(CheckpointStore):
 
     async def restore(
         self, claim: Claim, store: str, marker: str
-    ) -> AsyncIterator[Sequence[Change]]:
+    ) -> AsyncGenerator[Sequence[Change], None]:
         async for batch in self.inner.restore(claim, store, marker):
             yield batch
 
@@ -236,8 +236,7 @@ class CheckpointsAround(Checkpoints):
         """Under which name a job's checkpoints are kept."""
         return name
 
-    @property
-    def location(self) -> str:
+    def location(self, job: str) -> str:
         return "a saboteur"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from samza_py.checkpoint import Change, Changes, Checkpoint, Claim
 from samza_py.errors import CheckpointError, FencedError
@@ -46,7 +46,7 @@ class RestoresItsOwn(StoreAround):
 
     async def restore(
         self, claim: Claim, store: str, marker: str
-    ) -> AsyncIterator[Sequence[Change]]:
+    ) -> AsyncGenerator[Sequence[Change], None]:
         async for batch in super().restore(claim, store, marker):
             if self.wrote:
                 yield batch
@@ -72,11 +72,26 @@ class ChangesThenComplains(StoreAround):
             raise
 
 
+@breaks("a_store_without_a_marker_is_forgotten")
+class NeverForgets(StoreAround):
+    async def write(
+        self,
+        claim: Claim,
+        checkpoint: Checkpoint,
+        changes: Changes | None = None,
+        within: Transaction | None = None,
+    ) -> None:
+        logs = self.harness.memory.broker.jobs[claim.job].changelogs
+        before = dict(logs)
+        await super().write(claim, checkpoint, changes, within)
+        logs.update({place: log for place, log in before.items() if place not in logs})
+
+
 @breaks("tasks_have_their_own_entries")
 class RestoresEverybodys(StoreAround):
     async def restore(
         self, claim: Claim, store: str, marker: str
-    ) -> AsyncIterator[Sequence[Change]]:
+    ) -> AsyncGenerator[Sequence[Change], None]:
         async for batch in super().restore(claim, store, marker):
             yield batch
         for task in await self.read():
@@ -89,7 +104,7 @@ class RestoresEverybodys(StoreAround):
 class RestoresNothingInstead(StoreAround):
     async def restore(
         self, claim: Claim, store: str, marker: str
-    ) -> AsyncIterator[Sequence[Change]]:
+    ) -> AsyncGenerator[Sequence[Change], None]:
         try:
             async for batch in super().restore(claim, store, marker):
                 yield batch

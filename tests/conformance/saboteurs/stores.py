@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -95,7 +95,7 @@ class WritesTheSecondLater(StoreAround):
 
     async def restore(
         self, claim: Claim, store: str, marker: str
-    ) -> AsyncIterator[Sequence[Change]]:
+    ) -> AsyncGenerator[Sequence[Change], None]:
         await self.catch_up()
         async for batch in super().restore(claim, store, marker):
             yield batch

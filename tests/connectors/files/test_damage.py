@@ -82,15 +82,26 @@ async def test_damage_costs_its_file_and_the_next_one_is_read(
     assert values(await read_on(stream, bad[0].offset)) == [b"good"]
 
 
-@pytest.mark.parametrize("compression", ["gzip", "zstd", "zip"])
-async def test_what_is_not_compressed_at_all_is_told(compression: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("compression", "why"),
+    [
+        ("gzip", "incorrect header check"),
+        ("zstd", "its compressed data is damaged"),
+        ("zip", "its zip directory cannot be read (File is not a zip file)"),
+    ],
+)
+async def test_what_is_not_compressed_at_all_is_told(
+    compression: str, why: str, tmp_path: Path
+) -> None:
     name = "a" + SUFFIXES[compression]
     (tmp_path / name).write_bytes(b"just text\n" * 9)
 
     messages = await read_on(text(tmp_path, name))
 
     assert [type(m) for m in messages] == [Undecodable]
-    assert str(messages[0].error).startswith(name)  # type: ignore[union-attr]
+    told = str(messages[0].error)  # type: ignore[union-attr]
+    assert told.startswith(f"{name}: ")
+    assert why in told
 
 
 @given(

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from samza_py import DeadLetter, Job, Message
 from samza_py.checkpoint import Claim
 from samza_py.connectors.files import Files
+from samza_py.connectors.local import LocalCheckpoints
+from samza_py.loading import run_in_loop
 from samza_py.message import Headers, Outgoing
 from samza_py.producer import TwoPhaseProducer
 
@@ -60,6 +63,27 @@ async def test_no_header_takes_the_place_of_the_value(tmp_path: Path) -> None:
     headers = (("samza-value", b"forged"), ("samza-key", b"forged"))
     line = await written(tmp_path, Outgoing("failed", b"k", b"v", headers=headers))
     assert (line["key"], line["value"]) == ("k", "v")
+
+
+async def test_a_file_that_is_no_zip_is_one_letter_which_names_it_and_says_why(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.txt.zip").write_bytes(b"just text\n" * 9)
+    (tmp_path / "in" / "b.txt").write_bytes(b"good\n")
+    files, read = Files(root=str(tmp_path)), list[str]()
+    failed = files.dead_letters("failed", "failed")
+    kept = LocalCheckpoints(tmp_path / "checkpoints.log")
+    job = Job("reading", on_error=DeadLetter(failed), checkpoints=kept)
+
+    @job.task(files.text("lines", "in", max_partitions=1))
+    async def take(line: Message[None, str]) -> None:
+        read.append(line.value)
+
+    await run_in_loop(job)
+    letter = await asyncio.to_thread(only_line, tmp_path / "failed")
+    assert "a.txt.zip: its zip directory cannot be read (File is not a zip" in letter["error"]
+    assert read == ["good"]
 
 
 @pytest.mark.parametrize(

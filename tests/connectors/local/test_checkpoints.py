@@ -285,7 +285,7 @@ def test_without_a_path_it_is_in_the_state_folder(monkeypatch: pytest.MonkeyPatc
     checkpoints = LocalCheckpoints()
     assert checkpoints.path_of("shop") == Path("/var/ann/samza-py/shop/checkpoints.log")
     monkeypatch.setenv("XDG_STATE_HOME", "not/absolute")
-    assert checkpoints.location == "/home/ann/.local/state/samza-py/JOB/checkpoints.log"
+    assert checkpoints.location("shop") == "/home/ann/.local/state/samza-py/shop/checkpoints.log"
 
 
 def test_a_given_path_is_made_absolute_at_once(
@@ -295,8 +295,8 @@ def test_a_given_path_is_made_absolute_at_once(
     monkeypatch.chdir(tmp_path)
     checkpoints = LocalCheckpoints("state/../shop.log")
     monkeypatch.chdir("/")
-    assert checkpoints.location == str(tmp_path / "shop.log")
-    assert LocalCheckpoints("~/shop.log").location == "/home/ann/shop.log"
+    assert checkpoints.location("shop") == str(tmp_path / "shop.log")
+    assert LocalCheckpoints("~/shop.log").location("shop") == "/home/ann/shop.log"
 
 
 @pytest.mark.parametrize("path", ["", "state/", "a\0b"])

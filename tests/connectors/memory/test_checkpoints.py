@@ -153,5 +153,5 @@ def test_the_checkpoints_say_what_they_are() -> None:
     checkpoints = memory.checkpoints()
     assert (checkpoints.shared, checkpoints.durable) == (True, False)
     assert checkpoints.transactions_of == "here"
-    assert "memory" in checkpoints.location
+    assert "memory" in checkpoints.location("shop")
     assert checkpoints == memory.checkpoints()
