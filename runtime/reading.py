@@ -83,7 +83,8 @@ class Starts:
     A partition that has come since the handler first ran begins at its oldest message, wherever
     the input was told to start: what was written to it meanwhile must not be passed over. Which
     were there is noted in the checkpoints of all tasks of the handler, since a new partition is
-    most often a new task.
+    most often a new task: it was not there yet where any of them did not know it. Those that came
+    while this container runs it knows by itself.
 
     Args:
         planned: the task.
@@ -105,11 +106,12 @@ class Starts:
         start = source.start
         name = str(source)
         if not isinstance(start, Oldest):
+            plan = self._services.plan
             if self._noted is None:
                 self._noted = await self._read_noted()
-            noted = self._noted.get(name)
-            self.known[name] = _compact(p.id for p in self._services.partitions[name])
-            if noted and not any(_holds(ids, partition.id) for ids in noted):
+            noted = self._noted.get(name, ())
+            self.known[name] = _compact(p.id for p in plan.partitions[name])
+            if partition in plan.late or not all(_holds(ids, partition.id) for ids in noted):
                 start = Oldest()
         admin = self._services.admins[partition.system]
         position = await retried(
