@@ -168,6 +168,8 @@ def _shown(start: StartAt) -> str:
 class Parents:
     """Which partitions of a task may start: those whose parents the checkpoints have passed.
 
+    A parent that its system has forgotten, and that was never read, cannot be waited for.
+
     Args:
         planned: the task.
         services: of the container.
@@ -176,6 +178,7 @@ class Parents:
     def __init__(self, planned: PlannedTask, services: Services) -> None:
         self._planned = planned
         self._services = services
+        self._missed: set[Partition] = set()
 
     async def ready(
         self, waiting: Mapping[Partition, PartitionBuffer]
@@ -203,7 +206,23 @@ class Parents:
     def _passed(self, at: Position | None, parent: Partition, until: Position) -> bool:
         if at is END:
             return True
+        if at is None and self._is_gone(parent):
+            return True
         if at is None or until is END:
             return False
         admin = self._services.admins[parent.system]
         return admin.compare(at, until) >= 0
+
+    def _is_gone(self, parent: Partition) -> bool:
+        known = self._services.plan.partitions.get(f"{parent.system}.{parent.stream}", {})
+        if parent in known:
+            return False
+        if parent not in self._missed:
+            self._missed.add(parent)
+            logger.warning(
+                "task %s does not wait for %s: it is gone, and was never read",
+                self._planned.name,
+                parent,
+                extra={"task": self._planned.name, "partition": str(parent)},
+            )
+        return True

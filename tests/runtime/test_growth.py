@@ -1,8 +1,9 @@
-"""Partitions that come while a job runs are read, to the end."""
+"""Partitions that come while a job runs are read; those that are gone are not waited for."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 import pytest
@@ -394,3 +395,40 @@ async def test_a_task_that_has_ended_and_was_revoked_is_left_to_its_next_owner()
         script.grant("one", ["copy/all"])
         await shop.memory.wait_for(shop.out, 2)
         await first.stop()
+
+
+# Parents that are gone -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("grouping", GROUPINGS)
+async def test_a_parent_that_is_gone_and_was_never_read_counts_as_passed(
+    grouping: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop = Shop(grouping)
+    shop.memory.split(shop.words, "0", "left", "right")
+    shop.put("a", partition="left")
+    shop.put("b", partition="right")
+    shop.memory.close(shop.words)
+    del shop.memory.broker.topic("words").logs["0"]
+    await run(shop.job, shop.memory)
+    assert sorted(shop.copied()) == ["a", "b"]
+    assert "does not wait for memory.words[0]: it is gone, and was never read" in caplog.text
+
+
+async def test_a_parent_that_is_gone_but_was_read_to_its_end_is_no_news(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    shop = Shop()
+    shop.put("a")
+    shop.memory.split(shop.words, "0", "left")
+    async with running(resolved(shop.job, shop.memory)) as ran:
+        await shop.memory.wait_for(shop.out, 1)
+        await asyncio.sleep(5)
+        await ran.stop()
+    del shop.memory.broker.topic("words").logs["0"]
+    shop.put("b")
+    shop.memory.close(shop.words)
+    with caplog.at_level(logging.WARNING):
+        await run(shop.job, shop.memory)
+    assert shop.copied() == ["a", "b"]
+    assert not caplog.records
