@@ -178,7 +178,7 @@ class Parents:
     def __init__(self, planned: PlannedTask, services: Services) -> None:
         self._planned = planned
         self._services = services
-        self._missed: set[Partition] = set()
+        self._warned: set[Partition] = set()
 
     async def ready(
         self, waiting: Mapping[Partition, PartitionBuffer]
@@ -204,25 +204,25 @@ class Parents:
         }
 
     def _passed(self, at: Position | None, parent: Partition, until: Position) -> bool:
-        if at is END:
-            return True
-        if at is None and self._is_gone(parent):
-            return True
-        if at is None or until is END:
-            return False
-        admin = self._services.admins[parent.system]
-        return admin.compare(at, until) >= 0
-
-    def _is_gone(self, parent: Partition) -> bool:
         known = self._services.plan.partitions.get(f"{parent.system}.{parent.stream}", {})
-        if parent in known:
-            return False
-        if parent not in self._missed:
-            self._missed.add(parent)
-            logger.warning(
-                "task %s does not wait for %s: it is gone, and was never read",
-                self._planned.name,
-                parent,
-                extra={"task": self._planned.name, "partition": str(parent)},
-            )
-        return True
+        gone = parent not in known
+        if at is None:
+            if gone:
+                self._warn_once(
+                    parent, f"does not wait for {parent}: it is gone, and was never read"
+                )
+            return gone
+        if at is END or (
+            until is not END and self._services.admins[parent.system].compare(at, until) >= 0
+        ):
+            return True
+        if gone:
+            self._warn_once(parent, f"waits for {parent}, which is gone and was read to {at} only")
+        return False
+
+    def _warn_once(self, parent: Partition, what: str) -> None:
+        if parent not in self._warned:
+            self._warned.add(parent)
+            task = self._planned.name
+            extra = {"task": task, "partition": str(parent)}
+            logger.warning("task %s %s", task, what, extra=extra)

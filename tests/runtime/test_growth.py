@@ -432,3 +432,22 @@ async def test_a_parent_that_is_gone_but_was_read_to_its_end_is_no_news(
         await run(shop.job, shop.memory)
     assert shop.copied() == ["a", "b"]
     assert not caplog.records
+
+
+async def test_a_parent_that_is_gone_before_it_was_read_to_its_end_is_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    shop = Shop(seconds=10)
+    shop.put("a", "b")
+    shop.memory.split(shop.words, "0", "left")
+    shop.put("c")
+    async with running(resolved(shop.job, shop.memory)) as ran:
+        await asyncio.sleep(5)
+        await ran.stop()
+    del shop.memory.broker.topic("words").logs["0"]
+    async with running(resolved(shop.job, shop.memory)) as ran:
+        await asyncio.sleep(100)
+        await ran.stop()
+    assert shop.copied() == ["a"]
+    said = "task copy/left waits for memory.words[0], which is gone and was read to 0 only"
+    assert [record.message for record in caplog.records].count(said) == 1
