@@ -11,26 +11,21 @@ import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from functools import partial
 from typing import Any
 
-from samza_py.assignment import PlannedTask, planned_tasks
-from samza_py.checkpoint import Grant, Role
-from samza_py.coordination import Coordinator, Granted, Lost, Revoked
+from samza_py.coordination import Coordinator
 from samza_py.errors import SamzaError
 from samza_py.resolved import ResolvedJob
-from samza_py.runtime.backoff import retried
 from samza_py.runtime.children import Children
 from samza_py.runtime.loop_watch import LoopWatch
-from samza_py.runtime.opening import open_anew, opened_services, read_partitions
+from samza_py.runtime.opening import open_anew, opened_services
+from samza_py.runtime.own_tasks import OwnTasks
 from samza_py.runtime.services import Services
 from samza_py.runtime.statistics import ContainerStatistics, TaskCounters
 from samza_py.runtime.supervisor import Supervisor
 from samza_py.seam import seam
 
 logger = logging.getLogger(__name__)
-
-ALL_ENDED_LOOK_S = 1.0
 
 
 class Container:
@@ -42,10 +37,7 @@ class Container:
 
     def __init__(self, resolved: ResolvedJob) -> None:
         self._resolved = resolved
-        self._supervisors: dict[str, Supervisor] = {}
-        #: Of all tasks that have left: with each hand-over some leave, and they may come back.
-        self._left = TaskCounters()
-        self._planned: dict[str, PlannedTask] = {}
+        self._own: OwnTasks | None = None
         self._children: Children | None = None
         self._started_at = 0.0
         self._stop_wanted = False
@@ -107,9 +99,13 @@ class Container:
                 coordinator = await self._joined(services, stack)
                 seam().reached("start.opened")
                 self._started = True
-                children.start(self._follow(coordinator, services, children), "coordinator")
+                own = self._own = OwnTasks(
+                    services, coordinator, children, self._fail, self._look_whether_done
+                )
+                children.start(own.follow(), "coordinator")
+                children.start(own.watch(), "partitions")
                 if self._resolved.coordination.several:
-                    children.start(self._look_for_the_end(services), "end of all")
+                    children.start(self._wait_for_all(services, own), "end of all")
                 assert self._done is not None
                 await children.wait(self._done)
                 seam().reached("stop.closing")
@@ -121,121 +117,28 @@ class Container:
 
     async def _joined(self, services: Services, stack: AsyncExitStack) -> Coordinator:
         """Plan the tasks, and open the line to whatever says which of them are ours."""
-        services.partitions = await read_partitions(self._resolved, services.admins)
-        tasks = planned_tasks(self._resolved.job.tasks, services.partitions)
-        self._planned = {task.name: task for task in tasks}
+        await services.plan.read()
         coordination, job = self._resolved.coordination, self._resolved.job.name
         return await open_anew(
             "the coordinator",
-            lambda: coordination.coordinator(job, list(self._planned)),
+            lambda: coordination.coordinator(job, list(services.plan.tasks)),
             stack,
             self._resolved.options.startup_timeout_s,
         )
 
-    # What the coordinator says -------------------------------------------------------------------
+    async def _wait_for_all(self, services: Services, own: OwnTasks) -> None:
+        """Where other containers have tasks, too: end when all of them have."""
+        await services.plan.all_ended(services.store, lambda: own.idle)
+        if self._done is not None and not self._done.done():
+            self._done.set_result(None)
 
-    async def _follow(
-        self, coordinator: Coordinator, services: Services, children: Children
-    ) -> None:
-        """Start and stop tasks as the coordinator says."""
-        async for event in coordinator.events():
-            match event:
-                case Granted(grants):
-                    for grant in grants:
-                        if grant.role is Role.ACTIVE and not self._stop_wanted:
-                            self._grant(grant, services, coordinator, children)
-                    self._look_whether_done()
-                case Revoked(tasks, deadline):
-                    for task in tasks:
-                        self._revoke(task, deadline, coordinator, children)
-                case Lost(tasks):
-                    for task in tasks:
-                        if task in self._supervisors:
-                            self._supervisors[task].drop()
-
-    def _grant(
-        self, grant: Grant, services: Services, coordinator: Coordinator, children: Children
-    ) -> None:
-        """Start a task, or let it run on under a renewed grant."""
-        known = self._supervisors.get(grant.task)
-        if known is not None and not known.leaving:
-            known.hold(grant)
-            return
-        supervisor = Supervisor(self._planned[grant.task], grant, services, coordinator)
-        self._supervisors[grant.task] = supervisor
-        before = None if known is None else known.child
-        child = children.start(self._supervise(supervisor, before), f"task {grant.task}")
-        supervisor.child = child
-        # Not a `finally`: a child that is cancelled before its first step never comes to one.
-        child.add_done_callback(lambda _: self._has_left(supervisor))
-
-    async def _supervise(self, supervisor: Supervisor, before: asyncio.Task[None] | None) -> None:
-        """Run one task; where it fails, the others end in good order before the job does.
-
-        Args:
-            supervisor: of the task.
-            before: what runs the task still, under a grant that was taken back.
-        """
-        if before is not None:
-            await asyncio.wait((before,))
-        try:
-            await supervisor.run()
-        except SamzaError as error:
-            if self._failure is None:
-                self._failure = error
-            elif error is not self._failure:  # a consumer's failure is that of all its tasks
-                logger.error("task %s failed, too: %s", supervisor.name, error)
-            self.request_stop()
-
-    def _has_left(self, supervisor: Supervisor) -> None:
-        if not supervisor.ended or self._resolved.coordination.several:
-            self._left.add(supervisor.statistics().counters)
-            if self._supervisors.get(supervisor.name) is supervisor:
-                del self._supervisors[supervisor.name]
-        self._look_whether_done()
-
-    async def _look_for_the_end(self, services: Services) -> None:
-        """With several containers nobody sees all tasks end: ask the checkpoints now and then."""
-        while True:
-            await asyncio.sleep(ALL_ENDED_LOOK_S)
-            if self._supervisors or self._done is None or self._done.done():
-                continue
-            names = tuple(self._planned)
-            what = "looking whether all tasks have ended"
-            found = await retried(what, partial(services.store.read, names))
-            # What is staged and not known to be finished is somebody's work still.
-            over = {
-                task
-                for task, kept in found.items()
-                if kept.control.get("ended") and not any(kept.outputs.values())
-            }
-            if over.issuperset(names) and not self._supervisors and not self._done.done():
-                self._done.set_result(None)
-
-    def _revoke(
-        self, task: str, deadline: float, coordinator: Coordinator, children: Children
-    ) -> None:
-        supervisor = self._supervisors.get(task)
-        children.start(self._give_up(task, supervisor, deadline, coordinator), f"revoke {task}")
-
-    async def _give_up(
-        self, task: str, supervisor: Supervisor | None, deadline: float, coordinator: Coordinator
-    ) -> None:
-        """Stop a revoked task in time, or drop it; then tell the coordinator."""
-        if supervisor is not None and supervisor.child is not None:
-            supervisor.stop()
-            left = deadline - asyncio.get_running_loop().time()
-            await asyncio.wait((supervisor.child,), timeout=max(0.0, left))
-            if not supervisor.child.done():
-                supervisor.drop()
-                await asyncio.wait((supervisor.child,))
-
-        async def release() -> None:
-            # Granted anew in the meantime: it was released, though the answer got lost.
-            if self._supervisors.get(task) in (None, supervisor):
-                await coordinator.release((task,))
-
-        await retried(f"releasing task {task}", release)
+    def _fail(self, what: str, error: SamzaError) -> None:
+        """Something failed for good: what else runs ends in good order before the job does."""
+        if self._failure is None:
+            self._failure = error
+        elif error is not self._failure:  # a consumer's failure is that of all its tasks
+            logger.error("%s failed, too: %s", what, error)
+        self.request_stop()
 
     # Ending --------------------------------------------------------------------------------------
 
@@ -246,7 +149,9 @@ class Container:
         self._stop_wanted = True
         if self._done is None:
             return
-        for supervisor in list(self._supervisors.values()):
+        if self._own is not None:
+            self._own.stopping = True
+        for supervisor in self._supervisors:
             supervisor.stop()
         loop = asyncio.get_running_loop()
         options = self._resolved.options
@@ -257,7 +162,7 @@ class Container:
 
     def _cut_short(self) -> None:
         logger.warning("the stop takes too long; ending what still runs")
-        for supervisor in list(self._supervisors.values()):
+        for supervisor in self._supervisors:
             supervisor.cut_short()
         options = self._resolved.options
         loop = asyncio.get_running_loop()
@@ -274,30 +179,33 @@ class Container:
         if self._done is None or self._done.done():
             return
         if self._stop_wanted:
-            running = any(s.child is not None and not s.ended for s in self._supervisors.values())
-            if not running:
+            if all(s.child is None or s.ended for s in self._supervisors):
                 self._done.set_result(None)
             return
-        if self._resolved.coordination.several:
+        own = self._own
+        if self._resolved.coordination.several or own is None or not own.all_ended:
             return
-        if self._planned and all(
-            name in self._supervisors and self._supervisors[name].ended for name in self._planned
-        ):
+        if own.plan.complete:
             self._done.set_result(None)
+        else:
+            own.plan.look().add_done_callback(lambda _: self._look_whether_done())
+
+    @property
+    def _supervisors(self) -> list[Supervisor]:
+        return [] if self._own is None else list(self._own.supervisors.values())
 
     # What people see -----------------------------------------------------------------------------
 
     def statistics(self) -> ContainerStatistics:
         """The container now; cheap enough to ask a few times a second."""
-        tasks = tuple(supervisor.statistics() for supervisor in self._supervisors.values())
+        tasks = tuple(supervisor.statistics() for supervisor in self._supervisors)
+        left = TaskCounters() if self._own is None else self._own.left
         now = asyncio.get_running_loop().time()
-        return ContainerStatistics(
-            self._resolved.job.name, now - self._started_at, tasks, self._left
-        )
+        return ContainerStatistics(self._resolved.job.name, now - self._started_at, tasks, left)
 
     def _doing(self) -> str:
         """Names the task whose handler has the loop; called from the watching thread."""
-        for supervisor in list(self._supervisors.values()):
+        for supervisor in self._supervisors:
             doing = supervisor.doing()
             if doing is not None:
                 return doing

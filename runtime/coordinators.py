@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
@@ -12,27 +11,43 @@ from samza_py.assignment import share
 from samza_py.checkpoint import Grant
 from samza_py.coordination import Coordination, Coordinator, Event, Granted
 from samza_py.errors import ConfigError
+from samza_py.runtime.wakeup import Wakeup
 
 
 class FixedCoordinator(Coordinator):
-    """Grants a fixed set of tasks once and never takes one back.
+    """Grants a fixed share of the tasks, each once, and never takes one back.
 
     Args:
-        tasks: their names.
+        tasks: the names of all.
+        index: of the container, from 0.
+        count: of all containers.
     """
 
-    def __init__(self, tasks: Sequence[str]) -> None:
-        self._tasks = tuple(tasks)
-        self._closed = asyncio.Event()
+    def __init__(self, tasks: Sequence[str], index: int = 0, count: int = 1) -> None:
+        self._index = index
+        self._count = count
+        self._tasks = self._share(tasks)
+        self._closed = False
+        self._changed = Wakeup()
 
     async def events(self) -> AsyncIterator[Event]:
-        """One grant of everything; then nothing until the end."""
-        yield Granted(tuple(Grant(task) for task in self._tasks))
-        await self._closed.wait()
+        """One grant of everything, then of what comes later."""
+        granted: set[str] = set()
+        while not self._closed:
+            new = [task for task in self._tasks if task not in granted]
+            granted.update(new)
+            yield Granted(tuple(Grant(task) for task in new))
+            await self._changed.wait()
 
     async def aclose(self) -> None:
         """End the events."""
-        self._closed.set()
+        self._closed = True
+        self._changed.wake()
+
+    async def name_tasks(self, tasks: Sequence[str]) -> None:
+        """The share of the new ones is granted, too."""
+        self._tasks = self._share(tasks)
+        self._changed.wake()
 
     async def release(self, tasks: Collection[str]) -> None:
         """Nobody waits for them."""
@@ -40,6 +55,9 @@ class FixedCoordinator(Coordinator):
     async def owns(self, task: str) -> bool:
         """As ever."""
         return task in self._tasks
+
+    def _share(self, tasks: Sequence[str]) -> list[str]:
+        return share(tasks, self._count)[self._index]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +121,7 @@ class Static(Coordination):
 
     def coordinator(self, job: str, tasks: Sequence[str]) -> Coordinator:
         """This container's share of the tasks."""
-        return FixedCoordinator(share(tasks, self.count)[self.index])
+        return FixedCoordinator(tasks, self.index, self.count)
 
     def __str__(self) -> str:
         return f"static: container {self.index} of {self.count}"

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, TypeVar
 
-from samza_py.admin import Admin, PartitionInfo
-from samza_py.errors import UnavailableError
-from samza_py.message import Partition
+from samza_py.admin import Admin
 from samza_py.resolved import ResolvedJob
 from samza_py.resource import AsyncResource
 from samza_py.runtime.backoff import retried
@@ -20,6 +18,7 @@ from samza_py.runtime.intake import Intake
 from samza_py.runtime.producing import ProducerHost
 from samza_py.runtime.sending import claim_scoped, made_outbox
 from samza_py.runtime.services import Services
+from samza_py.runtime.task_plan import TaskPlan
 from samza_py.seam import seam
 
 logger = logging.getLogger(__name__)
@@ -63,9 +62,9 @@ async def opened_services(
         stack,
         timeout_s,
     )
-    services = Services(
-        resolved, await _resources(resolved, stack), store, admins, threads, on_stop
-    )
+    plan = TaskPlan(resolved, admins)
+    resources = await _resources(resolved, stack)
+    services = Services(resolved, resources, store, admins, plan, threads, on_stop)
     for name, system in resolved.systems.items():
         inputs = resolved.inputs_of(name)
         if inputs:
@@ -138,21 +137,3 @@ async def _open_producer(
         outbox = made_outbox(str(output), host, services.linger_s)
         services.outboxes[str(output)] = outbox
         children.start(outbox.run(), f"outbox {output}")
-
-
-async def read_partitions(
-    resolved: ResolvedJob, admins: Mapping[str, Admin]
-) -> dict[str, Mapping[Partition, PartitionInfo]]:
-    """The partitions of every input, by ``system.stream``."""
-    found: dict[str, Mapping[Partition, PartitionInfo]] = {}
-    for system, admin in admins.items():
-        for stream in resolved.inputs_of(system).values():
-            try:
-                found[str(stream)] = await retried(
-                    f"reading the partitions of {stream}",
-                    partial(admin.partitions, stream.name),
-                    timeout_s=resolved.options.startup_timeout_s,
-                )
-            except UnavailableError as error:
-                raise UnavailableError(f"{stream}: {error}") from error
-    return found

@@ -103,7 +103,8 @@ class Starts:
     A partition that has come since the handler first ran begins at its oldest message, wherever
     the input was told to start: what was written to it meanwhile must not be passed over. Which
     were there is noted in the checkpoints of all tasks of the handler, since a new partition is
-    most often a new task.
+    most often a new task: it was not there yet where any of them did not know it. Those that came
+    while this container runs it knows by itself.
 
     Args:
         planned: the task.
@@ -125,11 +126,12 @@ class Starts:
         start = source.start
         name = str(source)
         if not isinstance(start, Oldest):
+            plan = self._services.plan
             if self._noted is None:
                 self._noted = await self._read_noted()
-            noted = self._noted.get(name)
-            self.known[name] = _compact(p.id for p in self._services.partitions[name])
-            if noted and not any(_holds(ids, partition.id) for ids in noted):
+            noted = self._noted.get(name, ())
+            self.known[name] = _compact(p.id for p in plan.partitions[name])
+            if partition in plan.late or not all(_holds(ids, partition.id) for ids in noted):
                 start = Oldest()
         admin = self._services.admins[partition.system]
         position = await retried(
@@ -186,6 +188,8 @@ def _shown(start: StartAt) -> str:
 class Parents:
     """Which partitions of a task may start: those whose parents the checkpoints have passed.
 
+    A parent that its system has forgotten, and that was never read, cannot be waited for.
+
     Args:
         planned: the task.
         services: of the container.
@@ -194,6 +198,7 @@ class Parents:
     def __init__(self, planned: PlannedTask, services: Services) -> None:
         self._planned = planned
         self._services = services
+        self._warned: set[Partition] = set()
 
     async def ready(
         self, waiting: Mapping[Partition, PartitionBuffer]
@@ -219,9 +224,25 @@ class Parents:
         }
 
     def _passed(self, at: Position | None, parent: Partition, until: Position) -> bool:
-        if at is END:
+        known = self._services.plan.partitions.get(f"{parent.system}.{parent.stream}", {})
+        gone = parent not in known
+        if at is None:
+            if gone:
+                self._warn_once(
+                    parent, f"does not wait for {parent}: it is gone, and was never read"
+                )
+            return gone
+        if at is END or (
+            until is not END and self._services.admins[parent.system].compare(at, until) >= 0
+        ):
             return True
-        if at is None or until is END:
-            return False
-        admin = self._services.admins[parent.system]
-        return admin.compare(at, until) >= 0
+        if gone:
+            self._warn_once(parent, f"waits for {parent}, which is gone and was read to {at} only")
+        return False
+
+    def _warn_once(self, parent: Partition, what: str) -> None:
+        if parent not in self._warned:
+            self._warned.add(parent)
+            task = self._planned.name
+            extra = {"task": task, "partition": str(parent)}
+            logger.warning("task %s %s", task, what, extra=extra)

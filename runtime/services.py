@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
-from samza_py.admin import Admin, PartitionInfo
+from samza_py.admin import Admin
 from samza_py.checkpoint import CheckpointStore
-from samza_py.message import Partition
 from samza_py.resolved import ResolvedJob
 from samza_py.runtime.intake import Intake
 from samza_py.runtime.outbox import Outbox
 from samza_py.runtime.producing import ProducerHost
+from samza_py.runtime.task_plan import TaskPlan
 from samza_py.runtime.wakeup import Wakeup
 from samza_py.task import Limit
 
@@ -30,13 +30,13 @@ class Services:
         resources: what its lifespan yielded.
         store: the checkpoints.
         admins: by system name.
+        plan: the tasks and partitions that there are.
         intakes: by system name, for systems that are read.
         hosts: container-wide producers, by system name.
         outboxes: of those producers, by output name.
         threads: for handlers that block.
         on_stop: asks the container to stop.
         waiting: woken by every checkpoint written here, for partitions that wait on parents.
-        partitions: of every input, by ``system.stream``.
         started_over: tasks whose old checkpoint was ignored here, as they were told to.
     """
 
@@ -44,6 +44,7 @@ class Services:
     resources: Any
     store: CheckpointStore
     admins: dict[str, Admin]
+    plan: TaskPlan
     threads: Executor
     on_stop: Callable[[], None]
     intakes: dict[str, Intake] = field(default_factory=dict[str, Intake])
@@ -51,9 +52,6 @@ class Services:
     outboxes: dict[str, Outbox] = field(default_factory=dict[str, Outbox])
     limits: dict[Limit, asyncio.Semaphore] = field(default_factory=dict[Limit, asyncio.Semaphore])
     waiting: set[Wakeup] = field(default_factory=set[Wakeup])
-    partitions: dict[str, Mapping[Partition, PartitionInfo]] = field(
-        default_factory=dict[str, Mapping[Partition, PartitionInfo]]
-    )
     started_over: set[str] = field(default_factory=set[str])
 
     def starts_over(self, task: str) -> bool:

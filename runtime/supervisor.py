@@ -56,11 +56,19 @@ class Supervisor:
         """Whether it has been told to end."""
         return self._stopping
 
+    @property
+    def grant(self) -> Grant:
+        """The coordinator's newest word."""
+        return self._grant
+
     def hold(self, grant: Grant) -> None:
         """Take the coordinator's word, new or renewed: without another one it ends in time."""
+        self._grant = grant
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
+        if self.child is not None and self.child.done():
+            return  # there is nothing to drop
         if grant.valid_until is not None:
             loop = asyncio.get_running_loop()
             self._expiry = loop.call_at(grant.valid_until, self._expired)
@@ -104,7 +112,12 @@ class Supervisor:
                     return
                 await backoff.wait(error)
             else:
-                return
+                if not self._is_outgrown():
+                    return
+
+    def _is_outgrown(self) -> bool:
+        """Whether the newest instance lacks partitions that the task has by now."""
+        return self._instance is not None and self._instance.planned is not self._planned
 
     async def _is_ours(self) -> bool:
         """Ask the coordinator, until it answers."""
@@ -119,13 +132,20 @@ class Supervisor:
         try:
             await instance.open()
             self._running = True
-            if self._stopping:
+            if self._stopping or self._is_outgrown():
                 instance.stop()
             self.ended = await instance.run()
             await instance.release()
         finally:
             self._running = False
             await instance.close()
+
+    def extend(self, planned: PlannedTask) -> None:
+        """Partitions have come: commit, and open again with them."""
+        self._planned = planned
+        self.ended = False
+        if self._running and self._instance is not None:
+            self._instance.stop()
 
     def stop(self) -> None:
         """Stop in good order; what is not running yet is just ended."""

@@ -250,10 +250,21 @@ class TaskInstance:
         await self.runner.run()
         if self._stopped or self.scope.ended or not self.runner.exhausted:
             return
+        if not await self._is_the_end():
+            return
         if self._task is not None:
             await self._caller.hook("the end of its inputs", self._task.on_end)
         self.scope.ended = True
         self.scope.dirty = True
+
+    async def _is_the_end(self) -> bool:
+        """Whether nothing more has come for this task; else it is being stopped for it."""
+        plan = self._services.plan
+        plan.at_end()
+        if self.planned.may_get_more:
+            look = plan.look()
+            await asyncio.wait((look, self.scope.stopped()), return_when=asyncio.FIRST_COMPLETED)
+        return not self._stopped
 
     async def _assign(self) -> None:
         """Start reading; what has parents that are not passed yet waits for them in a child."""

@@ -1,4 +1,4 @@
-"""The questions about streams that the runtime asks while starting; never one per message."""
+"""The questions about streams that the runtime asks, at the start and seldom later."""
 
 from __future__ import annotations
 
@@ -73,6 +73,9 @@ class Admin(AsyncResource):
     @abstractmethod
     async def partitions(self, stream: str) -> Mapping[Partition, PartitionInfo]:
         """The partitions of a declared stream, closed ones that may still hold messages included.
+
+        Asked again while the job runs, unless the input has ``fixed_partitions``. The children of a
+        partition must be there by the time its consumer tells that it has ended.
 
         Raises:
             ConnectorError: the stream does not exist; says so by its physical name.

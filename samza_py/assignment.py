@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from zlib import crc32
 
 from samza_py.admin import PartitionInfo
 from samza_py.errors import ConfigError
@@ -32,6 +33,14 @@ class PlannedTask:
     spec: TaskSpec
     inputs: Mapping[Partition, Input[Any, Any]]
     infos: Mapping[Partition, PartitionInfo]
+
+    @property
+    def may_get_more(self) -> bool:
+        """Whether partitions that come while it runs may be this task's, and not a new one's."""
+        grouping, inputs = self.spec.grouping, self.spec.inputs
+        if all(stream.fixed_partitions for stream in inputs):
+            return False
+        return grouping == "all" or (grouping == "partition_id" and len(inputs) > 1)
 
 
 def planned_tasks(
@@ -80,8 +89,21 @@ def _group(spec: TaskSpec, stream: Input[Any, Any], partition: Partition) -> str
 
 
 def share(tasks: Sequence[str], count: int) -> list[list[str]]:
-    """Spread tasks over a number of containers, round robin over their fixed order."""
+    """Spread the tasks of a job over a number of containers.
+
+    Partitions that are numbered in a row go round, each handler beginning one container further.
+    Where a task goes follows from its name and the job's handlers alone: containers hear of new
+    partitions at different times, and those that come must not move the others.
+    """
     shares: list[list[str]] = [[] for _ in range(count)]
-    for index, task in enumerate(tasks):
-        shares[index % count].append(task)
+    handlers = list(dict.fromkeys(task.partition("/")[0] for task in tasks))
+    for task in tasks:
+        handler, _, group = task.partition("/")
+        shares[(handlers.index(handler) + _number(group)) % count].append(task)
     return shares
+
+
+def _number(group: str) -> int:
+    """``7`` is 7, and ``shard-7`` is seven behind wherever ``shard-`` begins."""
+    stem = group.rstrip("0123456789")
+    return crc32(stem.encode()) + int(group[len(stem) :] or "0")

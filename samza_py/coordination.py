@@ -53,6 +53,20 @@ class Coordinator(AsyncResource):
         """What changes, in order, until the coordinator is closed. Iterated by one child only."""
 
     @abstractmethod
+    async def name_tasks(self, tasks: Sequence[str]) -> None:
+        """Hear the names of all tasks anew: partitions have come while the container runs.
+
+        Those of the new tasks that are this container's come as a further ``Granted``. What is
+        granted already is not moved by it. Every container says so by itself, in no order.
+
+        Args:
+            tasks: all tasks of the job, in a fixed order; none that was named before is missing.
+
+        Raises:
+            UnavailableError: the outcome is not known; try again.
+        """
+
+    @abstractmethod
     async def release(self, tasks: Collection[str]) -> None:
         """Say that these revoked tasks are committed and closed here; a successor may start.
 

@@ -32,6 +32,8 @@ class JobOptions:
             full, that partition waits for it.
         max_uncommitted_bytes: state changes in memory since the last commit; full, the task
             commits early.
+        partition_check_interval_s: between two looks for partitions that have come: how long a
+            grown stream or the children of a split shard may wait to be read.
         stall_after_s: a message in work for longer is named in a warning and in ``/readyz``.
         block_warning_s: a handler that blocks the loop for longer is named with its stack.
         startup_timeout_s: how long systems may be away at the start.
@@ -50,6 +52,7 @@ class JobOptions:
     max_attempt_bytes: int = 64 << 20
     max_done_runs: int = 1_000
     max_uncommitted_bytes: int = 64 << 20
+    partition_check_interval_s: float = 30.0
     stall_after_s: float = 30.0
     block_warning_s: float = 1.0
     startup_timeout_s: float = 60.0

@@ -115,10 +115,13 @@ class Input(_Declared, Generic[K_co, V_co]):
         start: where a partition without a checkpoint begins.
         stable_keys: a key stays in its partition for ever, so that keyed state may be kept by
             partition. False for files and shards.
+        fixed_partitions: no partition ever comes while a job runs, so the system is asked for them
+            once, at the start. True for files.
     """
 
     start: StartAt = Oldest()
     stable_keys: bool = True
+    fixed_partitions: bool = False
 
 
 class Output(_Declared, Generic[K_contra, V_contra]):

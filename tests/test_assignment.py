@@ -101,12 +101,36 @@ def test_an_input_without_partitions_is_refused() -> None:
         plan(spec(), orders={})
 
 
-@given(st.lists(st.integers().map(str), unique=True), st.integers(1, 9))
-def test_shares_are_even_and_hold_every_task_once(tasks: list[str], count: int) -> None:
+@given(st.sampled_from(["", "shard-000", "orders:"]), st.integers(0, 50), st.integers(1, 9))
+def test_shares_of_each_handler_are_even_and_hold_every_task_once(
+    stem: str, partitions: int, count: int
+) -> None:
+    tasks = [f"{name}/{stem}{n}" for name in ("price", "bill") for n in range(partitions)]
     shares = share(tasks, count)
     assert len(shares) == count
     assert sorted(task for one in shares for task in one) == sorted(tasks)
-    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    for name in ("price/", "bill/"):
+        sizes = [sum(task.startswith(name) for task in one) for one in shares]
+        assert max(sizes) - min(sizes) <= 1
+
+
+def test_handlers_of_one_task_each_are_spread_out() -> None:
+    assert share(["a/0", "b/0", "c/0"], 3) == [["a/0"], ["b/0"], ["c/0"]]
+    assert len([one for one in share(["a/all", "b/all", "c/all"], 3) if one]) == 3
+
+
+IDS = st.integers(0, 99).map(str) | st.text("ab01/:-²", min_size=1)
+
+
+@given(st.lists(IDS, unique=True, min_size=1), st.lists(IDS), st.integers(1, 9))
+def test_what_comes_later_moves_no_task_to_another_container(
+    ids: list[str], more: list[str], count: int
+) -> None:
+    """Containers hear of new partitions at different times, and nobody fences them."""
+    tasks = [f"{name}/{one}" for name in ("price", "bill") for one in ids]
+    grown = [f"{name}/{one}" for name in ("price", "bill") for one in {*ids, *more}]
+    for before, after in zip(share(tasks, count), share(grown, count), strict=True):
+        assert set(before) <= set(after)
 
 
 def test_the_natural_order_puts_numbers_before_names() -> None:

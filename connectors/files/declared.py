@@ -75,6 +75,7 @@ class FileInput(Input[None, V_co]):
     """
 
     stable_keys = False
+    fixed_partitions = True
 
     def __init__(
         self,

@@ -38,8 +38,9 @@ class Faults:
     ``receipt``, ``flush``, ``stage``, ``finish``, ``recover``, ``abandon``, ``begin``, ``commit``,
     ``abort``, ``claim`` (a checkpoint store's ``open``), ``checkpoint`` (its ``write``),
     ``restore``, ``read``, ``release``, ``on_checkpoint``; an admin's ``partitions``, ``bounds``,
-    ``start_position``, ``create``, ``trim``; a coordinator's ``events``, ``release_tasks``,
-    ``owns``; and ``open`` for each thing that is opened. Those that only read have no ``after``.
+    ``start_position``, ``create``, ``trim``; a coordinator's ``events``, ``name_tasks``,
+    ``release_tasks``, ``owns``; and ``open`` for each thing that is opened. Those that only read
+    have no ``after``.
     """
 
     async def before(self, operation: str, client: str) -> None:

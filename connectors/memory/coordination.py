@@ -154,8 +154,8 @@ class Script:
         return member
 
     def name_tasks(self, tasks: Sequence[str]) -> None:
-        """Learn which tasks the job has."""
-        self._tasks = tuple(tasks)
+        """Learn which tasks the job has; a container may not know yet what others have named."""
+        self._tasks = tuple(dict.fromkeys((*self._tasks, *tasks)))
         if self._rest_to is not None:
             container, self._rest_to = self._rest_to, None
             self.grant(container)
@@ -275,6 +275,11 @@ class ScriptedCoordinator(Coordinator):
                 continue
             member.waiter = asyncio.get_running_loop().create_future()
             await self._link.wait(member.waiter)
+
+    async def name_tasks(self, tasks: Sequence[str]) -> None:
+        """Tell the script which tasks there are now; who gets them it says when it is told to."""
+        await self._link.before("name_tasks")
+        self._script.name_tasks(tasks)
 
     async def release(self, tasks: Collection[str]) -> None:
         """Give tasks up; who waits for them has them when this returns."""

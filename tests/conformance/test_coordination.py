@@ -30,6 +30,9 @@ class ScriptedHarness(CoordinationHarness):
         self.script.grant("only")
         return self.script.container(self.memory)
 
+    async def grant_new(self) -> None:
+        self.script.grant("only")
+
 
 test_embedded_keeps_its_promises = conformance_tests(EmbeddedHarness)
 test_static_keeps_its_promises = conformance_tests(StaticHarness)

@@ -188,7 +188,7 @@ async def test_the_count_of_unsettled_bytes_comes_back_to_nothing(requests: Requ
     async with running(resolved(job, memory)) as ran:
         await memory.wait_for(out, 100)
         await ran.until(lambda: unsettled(ran) == 0)
-        (supervisor,) = ran.container._supervisors.values()
+        (supervisor,) = ran.container._supervisors
         instance = supervisor._instance
         assert instance is not None
         assert instance._sending is not None

@@ -189,7 +189,7 @@ async def test_an_idempotent_output_has_each_message_once_over_a_crash() -> None
 
 async def test_nothing_is_seen_of_a_transaction_before_it_is_committed() -> None:
     shop = Shop(Promise.TRANSACTIONAL)
-    job = Job("quiet", guarantee="exactly_once", commit_interval="10s")
+    job = Job("quiet", guarantee="exactly_once", commit_interval="9.5s")
 
     @job.task(shop.numbers, to=shop.out)
     async def copy(number: Message[str, int]) -> int:

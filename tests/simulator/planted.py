@@ -1,7 +1,8 @@
 """Bugs on purpose: plausible mistakes in the runtime, to see whether the simulator finds them.
 
 Each is a patch of one or two methods, in force for a ``with``. The patches stand in
-``planted_commits``, ``planted_outputs`` and ``planted_work``, by where the mistake would be made.
+``planted_commits``, ``planted_growth``, ``planted_outputs`` and ``planted_work``, by where the
+mistake would be made.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def planted(name: str | None) -> Generator[None]:
 
 def known_bugs() -> dict[str, Bug]:
     """All bugs, by name."""
-    for place in ("planted_commits", "planted_outputs", "planted_work"):
+    for place in ("planted_commits", "planted_growth", "planted_outputs", "planted_work"):
         import_module(f"tests.simulator.{place}")  # each adds its own
     return BUGS
 

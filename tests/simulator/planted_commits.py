@@ -8,8 +8,8 @@ from typing import Any
 from samza_py.errors import FencedError
 from samza_py.runtime.backoff import Backoff, retried
 from samza_py.runtime.commit import Committer, Draft
-from samza_py.runtime.container import Container
 from samza_py.runtime.overlay import Overlay
+from samza_py.runtime.own_tasks import OwnTasks
 from samza_py.runtime.participants import Ending, Inputs, Outputs, Stores, Timers
 from samza_py.runtime.progress import Progress
 from samza_py.runtime.runner import Runner
@@ -189,15 +189,13 @@ def lost_like_revoked(ground: Ground) -> None:
 
 @bug("a revoked task is released while it still runs", seed=57)
 def released_too_early(ground: Ground) -> None:
-    give_up = Container._give_up
+    give_up = OwnTasks._give_up
 
-    async def early(
-        self: Container, task: str, supervisor: Any, deadline: float, coordinator: Any
-    ) -> None:
-        await retried("releasing too early", lambda: coordinator.release((task,)))
-        await give_up(self, task, supervisor, deadline, coordinator)
+    async def early(self: OwnTasks, task: str, supervisor: Any, deadline: float) -> None:
+        await retried("releasing too early", lambda: self._coordinator.release((task,)))
+        await give_up(self, task, supervisor, deadline)
 
-    ground.put(Container, "_give_up", early)
+    ground.put(OwnTasks, "_give_up", early)
 
 
 @bug("a task granted again while it is still being dropped is taken for running", seed=57)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from dataclasses import replace
 
 from tests.simulator.scenario import Given, chance
 from tests.simulator.stage import Stage
@@ -26,6 +28,10 @@ class Play:
         self._scenario = stage.world.scenario
         self._draw = chance(stage.world.scenario.seed, "play")
         self._live: dict[str, Incarnation] = {}
+        draw = chance(self._scenario.seed, "split")
+        late_s = draw.random() * self._scenario.trouble.until_s
+        #: When partition 0 is split, if it is: before any container looks at it, or under its eyes.
+        self._split_s = draw.choice((0.0, late_s)) if self._scenario.splits else math.inf
 
     async def run(self) -> None:
         """Play to the end, or to the first thing that is wrong."""
@@ -68,7 +74,7 @@ class Play:
                 await asyncio.sleep(0)
 
     def _prepare(self) -> list[Given]:
-        """Split the input where that is wanted, before any container looks at it.
+        """Put in what is to be split, and split it where no container is to look at it before.
 
         Returns:
             What is left to be put in.
@@ -79,17 +85,39 @@ class Play:
         for one in given:
             if one.partition == "0":
                 self._stage.put(one)
+        if self._split_s == 0.0:
+            self._split()
+        left = [self._not_before_the_split(one) for one in given if one.partition != "0"]
+        return sorted(left, key=lambda one: one.at_s)
+
+    def _not_before_the_split(self, one: Given) -> Given:
+        late = one.partition in ("0a", "0b") and self._split_s < math.inf
+        return replace(one, at_s=max(one.at_s, self._split_s)) if late else one
+
+    def _split(self) -> None:
+        self._world.note("input", "split")
         self._stage.split()
-        return [one for one in given if one.partition != "0"]
+        self._split_s = math.inf
 
     async def _feed(self, given: list[Given]) -> None:
         """Put the input in at its times; then close it."""
-        stage, loop = self._stage, asyncio.get_running_loop()
         for one in given:
-            if one.at_s > loop.time():
-                await asyncio.sleep(one.at_s - loop.time())
-            stage.put(one)
-        stage.close()
+            await self._split_until(one.at_s)
+            await self._until(one.at_s)
+            self._stage.put(one)
+        await self._split_until(self._scenario.trouble.until_s)
+        self._stage.close()
+
+    async def _split_until(self, at_s: float) -> None:
+        """Split at its time, where that has come by then."""
+        if self._split_s <= at_s:
+            await self._until(self._split_s)
+            self._split()
+
+    async def _until(self, at_s: float) -> None:
+        left_s = at_s - asyncio.get_running_loop().time()
+        if left_s > 0:
+            await asyncio.sleep(left_s)
 
     # One container, started again and again -----------------------------------------------------
 

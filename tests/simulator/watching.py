@@ -120,6 +120,9 @@ class _WatchedCoordinator(Coordinator):
             if isinstance(event, Lost):  # and whoever listens has done what that asks for
                 self._not_its_own(event.tasks, self._incarnation.claims)
 
+    async def name_tasks(self, tasks: Sequence[str]) -> None:
+        await self._inner.name_tasks(tasks)
+
     async def release(self, tasks: Collection[str]) -> None:
         claims = dict(self._incarnation.claims)  # there may be newer ones when it returns
         await self._inner.release(tasks)

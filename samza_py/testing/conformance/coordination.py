@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from samza_py.coordination import Event, Granted
 from samza_py.testing.conformance.check import Checklist, expect, within
@@ -13,13 +13,16 @@ CHECKS = Checklist("Coordinator", CoordinationHarness)
 
 JOB = "conformance"
 TASKS = ("price/0", "price/1", "price/2")
+GROWN = (*TASKS, "price/3")
 
 
-async def _granted(harness: CoordinationHarness, events: AsyncIterator[Event]) -> list[str]:
+async def _granted(
+    harness: CoordinationHarness, events: AsyncIterator[Event], tasks: Sequence[str] = TASKS
+) -> list[str]:
     """Listen until every task was granted."""
     granted: list[str] = []
     async with within(harness.patience_s, "granting all tasks to the only container"):
-        while not set(granted) >= set(TASKS):
+        while not set(granted) >= set(tasks):
             event = await anext(events)
             if isinstance(event, Granted):
                 granted += [grant.task for grant in event.grants]
@@ -42,6 +45,18 @@ async def a_granted_task_is_owned(harness: CoordinationHarness) -> None:
         for task in TASKS:
             expect(await coordinator.owns(task), f"{task} is granted, but not owned")
         expect(not await coordinator.owns("price/77"), "a task of no job is owned")
+
+
+@CHECKS.check()
+async def tasks_that_come_later_are_granted(harness: CoordinationHarness) -> None:
+    """A task that is named while the container runs is granted, and owned, too."""
+    async with harness.coordination.coordinator(JOB, TASKS) as coordinator:
+        events = coordinator.events()
+        await _granted(harness, events)
+        await coordinator.name_tasks(GROWN)
+        await harness.grant_new()
+        await _granted(harness, events, GROWN[len(TASKS) :])
+        expect(await coordinator.owns(GROWN[-1]), f"{GROWN[-1]} is granted, but not owned")
 
 
 @CHECKS.check()

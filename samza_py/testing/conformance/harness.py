@@ -220,3 +220,6 @@ class CoordinationHarness(Harness):
     @abstractmethod
     def coordination(self) -> Coordination:
         """The value a job would name; every call gives the same or an equal one."""
+
+    async def grant_new(self) -> None:
+        """Tasks were named while the container runs: grant them, where that is done by hand."""

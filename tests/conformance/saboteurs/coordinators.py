@@ -16,14 +16,22 @@ class Alone(Coordinator):
 
     def __init__(self, tasks: Sequence[str]) -> None:
         self.tasks = list(tasks)
-        self.closed = asyncio.Event()
+        self.closed = False
+        self.changed = asyncio.Event()
 
     async def aclose(self) -> None:
-        self.closed.set()
+        self.closed = True
+        self.changed.set()
 
     async def events(self) -> AsyncIterator[Event]:
-        yield Granted(tuple(Grant(task) for task in self.tasks))
-        await self.closed.wait()
+        while not self.closed:
+            self.changed.clear()
+            yield Granted(tuple(Grant(task) for task in self.tasks))
+            await self.changed.wait()
+
+    async def name_tasks(self, tasks: Sequence[str]) -> None:
+        self.tasks = list(tasks)
+        self.changed.set()
 
     async def release(self, tasks: Collection[str]) -> None:
         pass
@@ -53,6 +61,7 @@ class AloneHarness(CoordinationHarness, Coordination):
     "the_only_container_is_granted_every_task",
     also={
         "a_granted_task_is_owned": "it waits for the grant of every task first",
+        "tasks_that_come_later_are_granted": "it waits for the grant of every task first",
         "events_end_with_the_coordinator": "it waits for the grant of every task first",
     },
 )
@@ -79,4 +88,13 @@ class ListensForEver(AloneHarness):
         """Does not end its events when it is closed."""
 
         async def aclose(self) -> None:
+            pass
+
+
+@breaks("tasks_that_come_later_are_granted")
+class KnowsOnlyTheFirst(AloneHarness):
+    class kind(Alone):  # noqa: N801
+        """Takes no notice of tasks that come while it runs."""
+
+        async def name_tasks(self, tasks: Sequence[str]) -> None:
             pass
