@@ -126,16 +126,16 @@ def _refuse_other_types(
     settings: TaskSettings,
 ) -> None:
     """Say where a name stands instead of the declared thing, before anything relies on it."""
-    on_error: Any = settings.get("on_error")
-    policies = list(on_error.values()) if isinstance(on_error, Mapping) else [on_error]
-    policed = list(on_error) if isinstance(on_error, Mapping) else []
+    on_error: object = settings.get("on_error")
+    several = isinstance(on_error, Mapping)
+    by_input = cast("Mapping[object, object]", on_error) if several else {}
     streams: dict[str, Iterable[object]] = {
         "inputs": inputs,
         "to": () if to is None else (to,),
         "outputs": settings.get("outputs", ()),
         "priority": settings.get("priority", ()),
         "bootstrap": settings.get("bootstrap", ()),
-        "on_error": policed,
+        "on_error": by_input,
     }
     for name, given in streams.items():
         for one in given:
@@ -148,7 +148,7 @@ def _refuse_other_types(
     concurrency: object = settings.get("max_concurrency", 1)
     if not isinstance(concurrency, int | Limit):
         raise ConfigError(f"{key}.max_concurrency", "takes a number or a Limit", concurrency)
-    for policy in policies:
+    for policy in by_input.values() if several else (on_error,):
         refuse_no_policy(f"{key}.on_error", policy)
 
 
