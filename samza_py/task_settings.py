@@ -128,7 +128,7 @@ def _refuse_other_types(
     """Say where a name stands instead of the declared thing, before anything relies on it."""
     on_error: object = settings.get("on_error")
     several = isinstance(on_error, Mapping)
-    by_input = cast("Mapping[object, object]", on_error) if several else {}
+    by_input: Mapping[object, object] = cast("Any", on_error) if several else {}
     streams: dict[str, Iterable[object]] = {
         "inputs": inputs,
         "to": () if to is None else (to,),
