@@ -32,7 +32,7 @@ class JobOptions:
             full, that partition waits for it.
         max_uncommitted_bytes: state changes in memory since the last commit; full, the task
             commits early.
-        stall_after_s: a message in work for longer is named in a warning and in ``/readyz``.
+        stall_after_s: a message in work for longer is named in a warning.
         block_warning_s: a handler that blocks the loop for longer is named with its stack.
         startup_timeout_s: how long systems may be away at the start.
         shutdown_timeout_s: a soft stop that takes longer cancels what still runs.
