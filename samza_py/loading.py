@@ -27,6 +27,7 @@ from typing import Any
 
 from samza_py import connectors
 from samza_py.errors import ConfigError, JobFileError
+from samza_py.interruption import end_watch, say_interrupted
 from samza_py.job import Job
 
 _NAME = re.compile(r"^(?P<place>.*?)(?::(?P<name>[A-Za-z_]\w*))?$", re.DOTALL)
@@ -58,6 +59,7 @@ def load_job(target: str) -> Job[Any]:
         ConfigError: there is no such file, no job in it, or several and none was named.
         JobFileError: its code raised.
     """
+    end_watch()  # the user's own code may have something to put in order
     found = _NAME.match(target)
     assert found is not None  # the pattern matches every text
     place, name = found["place"], found["name"]
@@ -79,9 +81,13 @@ def run_from_main(job: Job[Any]) -> None:
     if _loading.get():
         why = 'stands outside of `if __name__ == "__main__":`; move it below such a line'
         raise ConfigError("job.run()", why)
-    from samza_py.cli.running import run_here
+    try:
+        from samza_py.cli.running import run_here
 
-    sys.exit(run_here(job, sys.argv))
+        code = run_here(job, sys.argv)
+    except KeyboardInterrupt:
+        code = say_interrupted()
+    sys.exit(code)
 
 
 async def run_in_loop(job: Job[Any]) -> None:
