@@ -3,7 +3,7 @@
 Everything a job file needs stands here; systems come from ``samza_py.connectors.<system>``.
 """
 
-from samza_py import interruption as _interruption  # noqa: F401  (what counts is that it is first)
+from samza_py import interruption as interruption  # what counts is that it is first
 
 # isort: split
 from samza_py.admin import AtOffset, AtTime, Newest, Oldest
