@@ -11,11 +11,15 @@ import logging
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
 STACK_LINES = 12
+
+_RUNTIME = f"{Path(__file__).parent}/"
+_NOT_THE_USERS = (f"{Path(__file__).parent.parent}/", f"{Path(asyncio.__file__).parent}/")
 
 
 class LoopWatch:
@@ -63,12 +67,20 @@ class LoopWatch:
 
     def _say(self) -> None:
         frame = sys._current_frames().get(self._loop_thread)
-        stack = "" if frame is None else "".join(traceback.format_stack(frame, STACK_LINES))
+        stack = "" if frame is None else stack_of_user(traceback.extract_stack(frame))
         logger.warning(
             "the event loop has stood still for over %.1f s in %s; an 'async def' handler must "
             "await what takes long, a 'def' handler that blocks needs blocking=True. "
             "It stands at:\n%s",
             self._after_s,
             self._doing(),
-            stack.rstrip(),
+            stack,
+            extra={"stack": stack},
         )
+
+
+def stack_of_user(stack: Sequence[traceback.FrameSummary]) -> str:
+    """Of a whole stack, what the user's handler does: neither what called it nor what is ours."""
+    called = next((at for at, f in enumerate(stack) if f.filename.startswith(_RUNTIME)), 0)
+    users = [f for f in stack[called:] if not f.filename.startswith(_NOT_THE_USERS)]
+    return "".join(traceback.format_list((users or stack)[-STACK_LINES:])).rstrip()

@@ -61,9 +61,9 @@ async def opened_buffers(
             resolved_any = True
         elif known.lineage and lineage and known.lineage != lineage:
             raise PositionLostError(
-                f"{partition} was made anew since the checkpoint of task {planned.name} (it had "
-                f"lineage {known.lineage}, now it is {lineage}); start over with "
-                "--ignore-checkpoint"
+                f"{partition} has changed since the checkpoint of task {planned.name}: "
+                f"{source.changed(known.lineage, lineage)}. What is left cannot be told from what "
+                "was done; --ignore-checkpoint processes everything again"
             )
         buffers.append(
             PartitionBuffer(

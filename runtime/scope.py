@@ -80,6 +80,10 @@ class TaskScope:
         """The sender of a declared output. Raises ``ConfigError`` for any other."""
         sender = self.senders.get(str(output))
         if sender is None or output not in self.spec.outputs:
+            given: object = output
+            if isinstance(given, str):
+                why = f"sends to the text {given!r}; pass the stream object, not its name"
+                raise ConfigError(f"task {self.spec.name}", why)
             declared = ", ".join(str(known) for known in self.spec.outputs) or "none"
             raise ConfigError(
                 f"task {self.spec.name}",

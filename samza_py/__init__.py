@@ -3,6 +3,9 @@
 Everything a job file needs stands here; systems come from ``samza_py.connectors.<system>``.
 """
 
+from samza_py import interruption as interruption  # what counts is that it is first
+
+# isort: split
 from samza_py.admin import AtOffset, AtTime, Newest, Oldest
 from samza_py.errors import (
     CheckpointError,

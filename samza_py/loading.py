@@ -21,15 +21,30 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any
 
+from samza_py import connectors
 from samza_py.errors import ConfigError, JobFileError
+from samza_py.interruption import end_watch, say_interrupted
 from samza_py.job import Job
 
 _NAME = re.compile(r"^(?P<place>.*?)(?::(?P<name>[A-Za-z_]\w*))?$", re.DOTALL)
 
 _loading: ContextVar[bool] = ContextVar("samza_py_loading", default=False)
+
+#: What ends so is meant as a file, unless it is a module of a package.
+_FILES = re.compile(r"\.(cfg|csv|ini|ipynb|jsonl?|md|py[ciw]|sh|toml|txt|ya?ml)$")
+
+#: Systems that are planned and not there yet, by the module that they will be.
+_PLANNED = {
+    "samza_py.connectors.kafka": "Kafka",
+    "samza_py.connectors.kinesis": "Amazon Kinesis",
+    "samza_py.connectors.eventhubs": "Azure Event Hubs",
+    "samza_py.connectors.elasticsearch": "Elasticsearch",
+    "samza_py.connectors.hdfs": "HDFS",
+}
 
 DECLARE = 'from samza_py import Job\n\n    job = Job("orders")'
 
@@ -44,6 +59,7 @@ def load_job(target: str) -> Job[Any]:
         ConfigError: there is no such file, no job in it, or several and none was named.
         JobFileError: its code raised.
     """
+    end_watch()  # the user's own code may have something to put in order
     found = _NAME.match(target)
     assert found is not None  # the pattern matches every text
     place, name = found["place"], found["name"]
@@ -65,9 +81,13 @@ def run_from_main(job: Job[Any]) -> None:
     if _loading.get():
         why = 'stands outside of `if __name__ == "__main__":`; move it below such a line'
         raise ConfigError("job.run()", why)
-    from samza_py.cli.running import run_here
+    try:
+        from samza_py.cli.running import run_here
 
-    sys.exit(run_here(job, sys.argv))
+        code = run_here(job, sys.argv)
+    except KeyboardInterrupt:
+        code = say_interrupted()
+    sys.exit(code)
 
 
 async def run_in_loop(job: Job[Any]) -> None:
@@ -138,7 +158,9 @@ def _check_file(path: Path, place: str) -> None:
     beside = sorted(p.name for p in path.parent.glob("*.py")) if path.parent.is_dir() else []
     close = _close(path.name, beside)
     hint = f"; did you mean {path.parent / close}?" if close else ""
-    if not hint and "\\" not in place:
+    if not hint and path.suffix != ".py":
+        hint = "; the name of a job file ends in .py"
+    elif not hint and "\\" not in place:
         hint = f"; `samza-py new {place}` writes one to begin with"
     raise ConfigError("JOB", f"there is no such file in {Path.cwd()}{hint}", place)
 
@@ -156,6 +178,8 @@ def _import_module(place: str) -> ModuleType:
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)
+    if _FILES.search(place) and not _is_package(place.partition(".")[0]):
+        _check_file(Path(place), place)
     try:
         spec = importlib.util.find_spec(place)
     except ModuleNotFoundError:
@@ -167,6 +191,11 @@ def _import_module(place: str) -> ModuleType:
         refuse_writable_by_all(Path(spec.origin))
     with _users_errors(place, spec.origin or ""):
         return importlib.import_module(place)
+
+
+def _is_package(name: str) -> bool:
+    spec = importlib.util.find_spec(name)
+    return spec is not None and spec.submodule_search_locations is not None
 
 
 def refuse_writable_by_all(path: Path) -> None:
@@ -201,6 +230,9 @@ def _users_errors(place: str, file: str) -> Generator[None]:
             _line_in(error, place, file) + error.key, error.why, error.value
         ) from None
     except Exception as error:
+        planned = _planned(error)
+        if planned is not None:
+            raise ConfigError(_line_in(error, place, file) + "import", planned) from None
         raise JobFileError(place, _why(error)) from error
     except SystemExit as error:
         raise ConfigError(
@@ -210,7 +242,21 @@ def _users_errors(place: str, file: str) -> Generator[None]:
         _loading.reset(token)
 
 
-def _line_in(error: ConfigError, place: str, file: str) -> str:
+def _planned(error: Exception) -> str | None:
+    """What to say of a system that is planned; None where the error is another."""
+    if not isinstance(error, ImportError) or error.name is None:
+        return None
+    name = error.name
+    if name == "samza_py.connectors":  # from samza_py.connectors import kafka
+        found = re.match(r"cannot import name '(\w+)'", error.msg)
+        name = f"{name}.{found[1]}" if found else name
+    if name not in _PLANNED:
+        return None
+    here = ", ".join(sorted(part.name for part in iter_modules(connectors.__path__)))
+    return f"{name}: {_PLANNED[name]} is planned and not there yet; there are: {here}"
+
+
+def _line_in(error: Exception, place: str, file: str) -> str:
     """Where in the job file a wrong value was written."""
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
     return f"{place}, line {lines[-1]}: " if lines else ""

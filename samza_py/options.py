@@ -34,7 +34,7 @@ class JobOptions:
             commits early.
         partition_check_interval_s: between two looks for partitions that have come: how long a
             grown stream or the children of a split shard may wait to be read.
-        stall_after_s: a message in work for longer is named in a warning and in ``/readyz``.
+        stall_after_s: a message in work for longer is named in a warning.
         block_warning_s: a handler that blocks the loop for longer is named with its stack.
         startup_timeout_s: how long systems may be away at the start.
         shutdown_timeout_s: a soft stop that takes longer cancels what still runs.

@@ -123,6 +123,17 @@ class Input(_Declared, Generic[K_co, V_co]):
     stable_keys: bool = True
     fixed_partitions: bool = False
 
+    def changed(self, before: str, now: str) -> str:
+        """What differs between two lineages of a partition, in a user's words.
+
+        Called by the runtime when it refuses to go on from a checkpoint.
+
+        Args:
+            before: the checkpoint's.
+            now: what the system says.
+        """
+        return f"the stream was made anew (lineage {before} before, {now} now)"
+
 
 class Output(_Declared, Generic[K_contra, V_contra]):
     """A stream that tasks may send to.

@@ -127,6 +127,20 @@ def test_a_missing_file_that_resembles_none_is_told_how_to_begin() -> None:
     assert "`samza-py new orders.py` writes one" in refusal("orders.py")
 
 
+@pytest.mark.parametrize("target", ["nosuch.txt", "nosuch.toml", "jobs/nosuch", "nosuch.json:job"])
+def test_what_looks_like_a_file_is_told_as_a_missing_file(target: str) -> None:
+    told = refusal(target)
+    assert "there is no such file" in told
+    assert "ends in .py" in told
+    assert "module" not in told
+
+
+def test_a_module_of_a_package_may_be_called_like_a_suffix() -> None:
+    write("shop/__init__.py", "")
+    write("shop/json.py", ONE)
+    assert load_job("shop.json").name == "pricing"
+
+
 def test_a_folder_is_told_what_is_in_it() -> None:
     write("jobs/orders.py", ONE)
     assert "name a file in it, such as jobs/orders.py" in refusal("jobs")
@@ -229,6 +243,25 @@ def test_an_error_of_the_file_is_kept_as_the_cause(text: str, told: str) -> None
     with pytest.raises(JobFileError, match=told) as raised:
         load_job("orders.py")
     assert raised.value.__cause__ is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("from samza_py.connectors.kafka import Kafka\n", "Kafka is planned and not there yet"),
+        (
+            "from samza_py.connectors import kinesis\n",
+            "Amazon Kinesis is planned and not there yet",
+        ),
+        ("import samza_py.connectors.hdfs.files\n", "HDFS is planned and not there yet"),
+    ],
+)
+def test_a_planned_system_is_told_as_such_with_those_that_are_there(text: str, told: str) -> None:
+    write("orders.py", text)
+    refused = refusal("orders.py")
+    assert refused.startswith("orders.py, line 1: import")
+    assert told in refused
+    assert "there are: files, local, memory" in refused
 
 
 def test_a_wrong_value_in_the_file_is_named_with_its_line() -> None:

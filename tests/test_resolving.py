@@ -305,8 +305,36 @@ def test_one_underscore_where_two_belong_is_pointed_out() -> None:
     assert "two underscores between its parts: SAMZA_JOB__COMMIT_INTERVAL" in told
 
 
+@pytest.mark.parametrize(
+    ("variable", "told"),
+    [
+        ("SAMZA_COMMIT_INTERVAL", "did you mean SAMZA_JOB__COMMIT_INTERVAL?"),
+        ("SAMZA_MAX_THREAD", "did you mean SAMZA_JOB__MAX_THREADS?"),
+        ("SAMZA_JOB_MAX_THREAD", "did you mean SAMZA_JOB__MAX_THREADS?"),
+        ("SAMZA_CONTAINER_INDX", "did you mean SAMZA_CONTAINER_INDEX?"),
+        ("SAMZA_COLOUR", "settings begin with SAMZA_JOB__"),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_refused_with_the_nearest(
+    variable: str, told: str
+) -> None:
+    refused = problem(resolve(job_of(), Sources(environment={variable: "5s"})))
+    assert refused.startswith(f"{variable}: is not a setting of this job")
+    assert told in refused
+
+
+def test_the_container_of_several_is_no_setting_of_the_job() -> None:
+    environment = {"SAMZA_CONTAINER_INDEX": "0", "SAMZA_CONTAINER_COUNT": "3"}
+    assert resolve(job_of(), Sources(environment=environment)).problems == ()
+
+
 def test_variables_that_kubernetes_sets_for_a_service_are_left_alone() -> None:
-    environment = {"SAMZA_JOB_SERVICE_HOST": "10.0.0.1", "SAMZA_PORT": "tcp://10.0.0.1:80"}
+    environment = {
+        "SAMZA_JOB_SERVICE_HOST": "10.0.0.1",
+        "SAMZA_JOB_SERVICE_PORT_HTTP": "80",
+        "SAMZA_PORT": "tcp://10.0.0.1:80",
+        "SAMZA_UI_PORT_80_TCP_ADDR": "10.0.0.1",
+    }
     assert resolve(job_of(), Sources(environment=environment)).problems == ()
 
 

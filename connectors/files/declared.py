@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypedDict, TypeVar, Unpack
 
 from samza_py.admin import Oldest, StartAt
+from samza_py.connectors.files.changes import what_changed
 from samza_py.connectors.files.compression import COMPRESSIONS, Compression
 from samza_py.connectors.files.letters import letter_line
 from samza_py.connectors.files.paths import checked_path
@@ -107,6 +108,10 @@ class FileInput(Input[None, V_co]):
     def content(self) -> str:
         """Format and compression in words, as the lineage has them."""
         return f"{self.format!r} {self.compression}"
+
+    def changed(self, before: str, now: str) -> str:
+        """Which files, or what of the declaration, is no longer as it was."""
+        return what_changed(before, now)
 
 
 class FileOutput(Output[object, V_contra]):

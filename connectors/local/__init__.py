@@ -1,4 +1,4 @@
-"""Checkpoints and changelogs in one file on this machine: the default of a job with no Kafka.
+"""Checkpoints and changelogs in one file on this machine: the default.
 
     job = Job("pricing", checkpoints=LocalCheckpoints("state/pricing.log"))
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from samza_py.cli.arguments import EXIT_FAILED, EXIT_REFUSED, parser
 from samza_py.errors import ConfigError
+from samza_py.interruption import say_interrupted
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except KeyboardInterrupt:
-        return 130
+        return say_interrupted()
     return code
 
 

@@ -50,7 +50,10 @@ run may end, what is finished is committed. The second stops it at once.
   samza-py run shop.jobs.pricing            a module
   samza-py run orders.py --config prod.toml --set job.commit_interval=5s
   samza-py run orders.py --log-json --progress lines    for a log collector
-  samza-py run orders.py --index 0 --count 3            one of three containers
+
+Several containers (--index, --count) need a checkpoint store that all of them
+reach. It comes with the first broker connector; until then they are refused,
+but for jobs over memory alone.
 """
 
 _JOB = "FILE.py or package.module, with :name where it declares several jobs"

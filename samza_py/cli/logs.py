@@ -1,7 +1,7 @@
 """Logging as the command line sets it up: for people, or as JSON, one object a line.
 
 The library logs to ``samza_py.*`` and configures nothing. A record may carry ``job``, ``task`` and
-``partition``, and at DEBUG a ``payload``, which is cut.
+``partition``, at DEBUG a ``payload``, which is cut, and a ``stack``, with which its message ends.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ class _Formatter(logging.Formatter):
             text = record.getMessage()
         except (TypeError, ValueError) as error:  # a wrong log call must not stop a job
             text = f"{record.msg} (its arguments do not fit: {error})"
+        stack = stack_of(record)
+        if stack:
+            text = text.removesuffix(stack).rstrip()
         payload = getattr(record, "payload", None)
         if payload is not None and record.levelno <= logging.DEBUG:
             text = f"{text} payload={cut(payload)}"
@@ -55,7 +58,7 @@ class HumanFormatter(_Formatter):
         message = self.message(record)
         place = f"{where}  " if where and str(where) not in message else ""
         text = self.redact(one_line(f"{place}{message}"))
-        trace = self.trace(record)
+        trace = self.trace(record) or self.redact(printable(stack_of(record)))
         # Indented, so that no text in it can pass for a line of the log.
         below = "".join(f"\n    {line}" for line in trace.splitlines())
         return f"{clock} {record.levelname.lower():<8} {text}{below}"
@@ -97,6 +100,12 @@ def cut(payload: object) -> str:
     if len(data) <= MAX_PAYLOAD_BYTES:
         return repr(data)
     return f"{data[:MAX_PAYLOAD_BYTES]!r}... ({len(data)} in all)"
+
+
+def stack_of(record: logging.LogRecord) -> str:
+    """Where the code stands that a record tells of; empty for most."""
+    stack: object = getattr(record, "stack", None)
+    return stack if isinstance(stack, str) else ""
 
 
 def task_in_hand() -> str | None:

@@ -108,7 +108,9 @@ def new(path: str) -> int:
     data = file.with_name(f"{file.stem}-input.jsonl")
     for there in (file, data):
         if there.exists():
-            raise ConfigError("FILE.py", "exists already; nothing was written", str(there))
+            raise ConfigError(
+                "FILE.py", "exists already, nothing was written; choose another name", str(there)
+            )
     text = _JOB.format(
         file=file.name,
         data=data.name,

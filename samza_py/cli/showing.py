@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias
 
 from samza_py.cli.amounts import count, duration, rate
 from samza_py.cli.logs import write_line
@@ -90,14 +91,18 @@ class Live(Display):
 
     def tick(self, now: ContainerStatistics) -> None:
         """Draw the counters of this moment."""
-        self._screen.show(drawn(self._job, self.progress.add(now)))
+        self._draw(now)
 
     def close(self, now: ContainerStatistics, outcome: str) -> None:
         """Draw the last state, give the terminal back, and say how it ended."""
-        self._screen.show(drawn(self._job, self.progress.add(now)))
+        self._draw(now)
         self._open = False
         self._screen.close()
         super().close(now, outcome)
+
+    def _draw(self, now: ContainerStatistics) -> None:
+        width = shutil.get_terminal_size().columns - 1
+        self._screen.show(drawn(self._job, self.progress.add(now), width))
 
 
 def display(mode: Mode, job: str, *, as_json: bool) -> Display:
@@ -125,44 +130,66 @@ def repeat(call_later: Callable[..., Any], shown: Display, read: Callable[[], An
 _BAR = 30
 
 
-def drawn(job: str, now: Snapshot) -> list[Line]:
-    """The lines that are drawn on a terminal."""
+_Field: TypeAlias = tuple[int, Line]
+"""A part of a line that is shown whole or not at all, and its rank: the highest goes first."""
+
+
+def drawn(job: str, now: Snapshot, width: int = sys.maxsize) -> list[Line]:
+    """The lines that are drawn on a terminal, without the fields that have no room in a width."""
     total = now.total
-    lines: list[Line] = [
-        [(job, "bold"), ("  ", ""), *_bar(now)],
-        [
-            *_pair("in", f"{count(total.received):>12}"),
-            (f"{rate(now.in_rate):>12}   ", "cyan"),
-            *_pair("dead letters", count(total.dead), "red" if total.dead else ""),
-            *_pair("skipped", count(total.skipped), "yellow" if total.skipped else ""),
-            *_pair("retries", count(total.retries), "yellow" if total.retries else ""),
-        ],
-        [
-            *_pair("out", f"{count(total.sent):>11}"),
-            (f"{rate(now.out_rate):>12}   ", "cyan"),
-            *_pair("buffered", count(now.buffered)),
-            *_pair("unsettled", count(now.unsettled)),
-            *_pair("tasks", count(now.tasks)),
-            *_pair("commits", count(total.commits)),
-        ],
+    dead, skipped, retries = (
+        _pair("dead letters", count(total.dead), "red" if total.dead else ""),
+        _pair("skipped", count(total.skipped), "yellow" if total.skipped else ""),
+        _pair("retries", count(total.retries), "yellow" if total.retries else ""),
+    )
+    lines = [
+        _fitted(width, (0, [(job, "bold"), ("  ", "")]), *_bar(now)),
+        _fitted(
+            width,
+            (0, _pair("in", f"{count(total.received):>12}")),
+            (0, [(f"{rate(now.in_rate):>12}   ", "cyan")]),
+            (1, dead),
+            (2, skipped),
+            (3, retries),
+        ),
+        _fitted(
+            width,
+            (0, _pair("out", f"{count(total.sent):>11}")),
+            (0, [(f"{rate(now.out_rate):>12}   ", "cyan")]),
+            (1, _pair("buffered", count(now.buffered))),
+            (2, _pair("unsettled", count(now.unsettled))),
+            (4, _pair("tasks", count(now.tasks))),
+            (3, _pair("commits", count(total.commits))),
+        ),
     ]
     lines.extend([("! ", "yellow"), (cause, "yellow")] for cause in now.stalled[:3])
     return lines
 
 
-def _bar(now: Snapshot) -> Line:
-    time = _pair("running", duration(now.running_s))
+def _bar(now: Snapshot) -> list[_Field]:
+    running = (3, _pair("running", duration(now.running_s)))
     if now.done_share is None:
-        return [*_pair("lag", lag_text(now)), *time]
+        return [(0, _pair("lag", lag_text(now))), running]
     done = int(now.done_share * _BAR)
     return [
-        ("━" * done, "green"),
-        ("─" * (_BAR - done), "dim"),
-        (f" {now.done_share:4.0%}   ", ""),
-        *_pair("left", lag_text(now)),
-        *_pair("ETA", eta_text(now)),
-        *time,
+        (2, [("━" * done, "green"), ("─" * (_BAR - done), "dim"), (" ", "")]),
+        (0, [(f"{now.done_share:4.0%}   ", "")]),
+        (0, _pair("left", lag_text(now))),
+        (1, _pair("ETA", eta_text(now))),
+        running,
     ]
+
+
+def _fitted(width: int, *fields: _Field) -> Line:
+    """The fields side by side; those of the highest rank are left out until they fit."""
+    kept = list(fields)
+    while len(kept) > 1 and _width(kept) > width:
+        kept.remove(max(kept, key=lambda field: field[0]))
+    return [piece for _, line in kept for piece in line]
+
+
+def _width(fields: Sequence[_Field]) -> int:
+    return len("".join(text for _, line in fields for text, _ in line).rstrip())
 
 
 def _pair(name: str, value: str, style: str = "") -> Line:

@@ -48,7 +48,8 @@ def _sharing(resolved: ResolvedJob) -> Iterator[ConfigError]:
         yield ConfigError(
             "job.checkpoints",
             f"{resolved.checkpoint_location} serves one container, and {resolved.coordination} "
-            "runs several; keep them where all containers can reach them",
+            "runs several; that needs a store which all containers can reach, and the first one "
+            "comes with the first broker connector",
         )
 
 

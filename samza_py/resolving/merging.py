@@ -21,6 +21,7 @@ from samza_py.resolving.conversion import converted
 from samza_py.resolving.keeping import checkpoints_of, coordination_of
 from samza_py.resolving.settings import Setting, Shown, secrets_of, settings_of, shown
 from samza_py.resolving.sources import (
+    CONTAINER,
     ENVIRONMENT,
     Given,
     Sources,
@@ -125,8 +126,7 @@ def _choose(settings: Sequence[Setting], sources: Sources, problems: list[Config
         try:
             by_name = given.kind == "environment"
             found = _by_variable(given, by_variable) if by_name else _by_key(given, by_key)
-            if found is not None:
-                chosen[_target(found)] = (converted(found, given), given.source)
+            chosen[_target(found)] = (converted(found, given), given.source)
         except ConfigError as error:
             problems.append(_located(error, given.source))
     return chosen
@@ -157,7 +157,7 @@ def _by_key(given: Given, by_key: Mapping[str, Setting]) -> Setting:
     return setting
 
 
-def _by_variable(given: Given, by_variable: Mapping[str, list[Setting]]) -> Setting | None:
+def _by_variable(given: Given, by_variable: Mapping[str, list[Setting]]) -> Setting:
     found = by_variable.get(given.key, [])
     if len(found) == 1:
         return found[0]
@@ -168,11 +168,22 @@ def _by_variable(given: Given, by_variable: Mapping[str, list[Setting]]) -> Sett
     for variable in by_variable:
         if re.sub(r"_+", "_", variable) == plain:
             raise ConfigError(given.key, f"needs two underscores between its parts: {variable}")
-    if given.key.count("__") == 0:
-        # Kubernetes sets SAMZA_JOB_SERVICE_HOST for a service named samza-job: not meant for us.
-        return None
-    raise ConfigError(
-        given.key, f"is not a setting of this job; {_nearest(given.key, by_variable)}"
+    near = _nearest(given.key, by_variable) if "__" in given.key else _meant(given.key, by_variable)
+    raise ConfigError(given.key, f"is not a setting of this job; {near}")
+
+
+def _meant(variable: str, known: Iterable[str]) -> str:
+    """The nearest variable for one that has no parts: most often it lacks ``JOB__``."""
+    names = {name: name for name in CONTAINER}
+    for name in known:
+        names[re.sub(r"_+", "_", name)] = name
+        if name.startswith(f"{ENVIRONMENT}JOB__"):
+            names[name.replace("JOB__", "", 1)] = name
+    close = difflib.get_close_matches(variable, names, n=1, cutoff=0.75)
+    if close:
+        return f"did you mean {names[close[0]]}?"
+    return (
+        f"settings begin with {ENVIRONMENT}JOB__, {ENVIRONMENT}SYSTEMS__ or {ENVIRONMENT}STREAMS__"
     )
 
 

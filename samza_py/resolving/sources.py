@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,13 @@ from typing import Any, TypeAlias, cast
 from samza_py.errors import ConfigError
 
 ENVIRONMENT = "SAMZA_"
+CONTAINER = ("SAMZA_CONTAINER_COUNT", "SAMZA_CONTAINER_INDEX")
+"""Variables that are read elsewhere: which container of how many this is."""
+
+# Kubernetes sets SAMZA_JOB_SERVICE_HOST for a service named samza-job: not meant for us.
+_KUBERNETES = re.compile(
+    r"_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$"
+)
 
 Lines: TypeAlias = dict[str, int]
 Table: TypeAlias = dict[str, object]
@@ -22,8 +30,8 @@ class Sources:
 
     Attributes:
         file: a TOML or YAML file.
-        environment: variables; only ``SAMZA_JOB__*``, ``SAMZA_SYSTEMS__*`` and
-            ``SAMZA_STREAMS__*`` are looked at.
+        environment: variables; only ``SAMZA_*`` are looked at, and not those that Kubernetes sets
+            for a service of such a name.
         overrides: ``key=value`` texts of ``--set``.
     """
 
@@ -80,12 +88,13 @@ def read_file(path: Path, known: Collection[str]) -> list[Given]:
 
 
 def read_environment(environment: Mapping[str, str]) -> list[Given]:
-    """The variables that may be meant for a job, by name."""
-    sections = tuple(f"{ENVIRONMENT}{name}" for name in ("JOB_", "SYSTEMS_", "STREAMS_"))
+    """The variables that are meant for a job, by name."""
     return [
         Given(name, value, name, "environment")
         for name, value in sorted(environment.items())
-        if name.startswith(sections)
+        if name.startswith(ENVIRONMENT)
+        and name not in CONTAINER
+        and ("__" in name or not _KUBERNETES.search(name))
     ]
 
 

@@ -207,7 +207,7 @@ def test_checkpoint_says_that_there_is_none_yet(capsys: pytest.CaptureFixture[st
 def test_new_overwrites_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write("mine", "first.py")
     assert main(["new", "first.py"]) == 2
-    assert "exists already; nothing was written" in capsys.readouterr().err
+    assert "exists already, nothing was written; choose another name" in capsys.readouterr().err
     assert [path.name for path in folder.iterdir()] == ["first.py"]
     write("mine too", "second-input.jsonl")
     assert main(["new", "second.py"]) == 2

@@ -86,6 +86,16 @@ def test_a_traceback_in_a_record_is_indented_so_that_it_forges_no_line() -> None
     assert "all is well" in as_json(made)["traceback"]
 
 
+def test_where_a_handler_stands_is_shown_below_on_lines_of_its_own() -> None:
+    stack = '  File "orders.py", line 3, in price\n    time.sleep(9)'
+    made = record("the loop stands at:\n%s", stack, stack=stack)
+    first, *below = human(made).splitlines()
+    assert first.endswith("info     the loop stands at:")
+    assert below == ['      File "orders.py", line 3, in price', "        time.sleep(9)"]
+    entry = as_json(made)
+    assert (entry["message"], entry["stack"]) == ("the loop stands at:", stack)
+
+
 def test_a_payload_is_shown_at_debug_alone_and_cut() -> None:
     assert "payload" not in human(record("sent", payload=b"abc"))
     line = human(record("sent", payload=b"x" * 1000, level=logging.DEBUG))

@@ -192,6 +192,20 @@ def test_a_drawing_shows_everything_that_was_asked_for() -> None:
         assert wanted in text
 
 
+@pytest.mark.parametrize("width", [200, 79, 59, 39])
+def test_a_drawing_leaves_out_fields_and_cuts_none(width: int) -> None:
+    now = after(
+        statistics(0, left=40_000_000),
+        statistics(10, 12_345_678, left=20_000_000, dead=123_456, retries=12_345, commits=123_456),
+    )
+    whole = ["".join(text for text, _ in line).rstrip() for line in drawn("pricing", now)]
+    fitted = ["".join(text for text, _ in line).rstrip() for line in drawn("pricing", now, width)]
+    for all_of_it, shown in zip(whole, fitted, strict=True):
+        assert len(shown) <= width
+        assert set(shown.split()) <= set(all_of_it.split())
+        assert (shown == all_of_it) == (len(all_of_it) <= width)
+
+
 def test_log_lines_go_above_the_drawing_while_it_is_open(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -12,6 +12,8 @@ from textwrap import dedent
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
+
 HEAD = """
 import asyncio, logging, time
 from samza_py import DeadLetter, Job, Message, Retry, Skip
@@ -307,6 +309,38 @@ async def price(order: Message[str, int]) -> int:
     while True:
         time.sleep(0.01)
 """
+
+
+INTERRUPT_AT = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+"""
+
+
+@pytest.mark.parametrize(
+    "module", ["msgspec", "samza_py.cli", "pydantic", "samza_py.runtime.container", "orders_prices"]
+)
+def test_ctrl_c_while_it_is_imported_is_one_line(tmp_path: Path, module: str) -> None:
+    job_file(tmp_path, "import orders_prices\n" + dedent(DOUBLE))
+    (tmp_path / "orders_prices.py").touch()
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPT_AT.format(module=module))
+    given = environment()
+    done = subprocess.run(
+        [sys.executable, "-m", "samza_py", "run", "orders.py"],
+        cwd=tmp_path,
+        env={**given, "PYTHONPATH": f"{tmp_path}:{ROOT}:{given.get('PYTHONPATH', '')}"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+    )
+    assert (done.returncode, done.stderr) == (130, "samza-py: stopped at once\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

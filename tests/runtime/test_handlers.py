@@ -418,6 +418,19 @@ async def test_a_context_sends_to_declared_outputs_and_to_no_other() -> None:
     assert values(memory, other) == []
 
 
+async def test_a_streams_name_in_place_of_the_stream_says_what_to_pass() -> None:
+    memory, words, out = streams("a")
+    name: Any = "memory.out"
+    job = Job("sending")
+
+    @job.task(words, outputs=[out])
+    def send(word: Message[str, str], ctx: TaskContext[None]) -> None:
+        ctx.send(name, "x")
+
+    with pytest.raises(TaskFailedError, match="pass the stream object, not its name"):
+        await run(job, memory)
+
+
 async def test_what_a_context_sends_has_the_time_of_the_input_and_only_the_given_key() -> None:
     memory, words, out = streams("a")
     job = Job("sending")

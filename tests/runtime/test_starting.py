@@ -225,7 +225,9 @@ async def test_a_stream_that_was_made_anew_is_refused_until_the_job_starts_over(
         await ran.stop()
     memory.recreate(words)
     memory.put(words, "b", "b")
-    with pytest.raises(PositionLostError, match=r"memory.words\[0\] was made anew .*--ignore-chec"):
+    with pytest.raises(
+        PositionLostError, match=r"memory.words\[0\] has changed .*made anew.*--ignore-c"
+    ):
         await run(copying(words, out), memory)
     async with running(resolved(copying(words, out), memory, ignore_checkpoint=True)) as ran:
         await memory.wait_for(out, 2)

@@ -176,7 +176,12 @@ async def test_a_container_names_the_message_whose_handler_blocks(
 
     with use_seam(Seam()), caplog.at_level(logging.WARNING):
         await run(job, memory)
-    assert "in task block/0 at memory.words[0] offset 0" in caplog.text
+    (said,) = [r.getMessage() for r in caplog.records if "stood still" in r.getMessage()]
+    assert "in task block/0 at memory.words[0] offset 0" in said
+    _, _, stack = said.partition("It stands at:\n")
+    assert stack.startswith(f'  File "{__file__}", line ')
+    assert "in block\n    time.sleep(0.4)" in stack
+    assert stack.count("File ") == 1
 
 
 # The smallest part of it ------------------------------------------------------------------------

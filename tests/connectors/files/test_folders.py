@@ -249,6 +249,32 @@ async def test_another_set_of_files_has_another_lineage(change: str, tmp_path: P
     assert set((await partitions_of(stream)).values()).isdisjoint(before.values())
 
 
+async def test_what_changed_is_told_in_the_words_of_the_declaration(tmp_path: Path) -> None:
+    fill(tmp_path, "in/b", "in/c, d", "in/e")
+    stream = text(tmp_path, "in", max_partitions=1)
+    (before,) = (await partitions_of(stream)).values()
+    (tmp_path / "in/b").write_text("in/b and more\n")
+    (tmp_path / "in/e").unlink()
+    fill(tmp_path, "in/a")
+    (now,) = (await partitions_of(stream)).values()
+    assert stream.changed(before, now) == (
+        "its set of files: in/a is new, in/b had 5 bytes and has 14, in/e is gone"
+    )
+    other = text(tmp_path, "in", max_partitions=1, compression="none")
+    (declared,) = (await partitions_of(other)).values()
+    assert stream.changed(now, declared) == "its declaration: compression was infer and is none"
+
+
+async def test_many_files_are_told_by_their_number(tmp_path: Path) -> None:
+    fill(tmp_path, *(f"in/{n:04}" for n in range(500)))
+    stream = text(tmp_path, "in", max_partitions=1)
+    (before,) = (await partitions_of(stream)).values()
+    fill(tmp_path, "in/more")
+    (now,) = (await partitions_of(stream)).values()
+    told = "its set of files: it was 500 files, 4000 bytes and is 501 files, 4008 bytes"
+    assert stream.changed(before, now) == told
+
+
 async def test_a_new_file_changes_the_lineage_of_its_own_partition_only(tmp_path: Path) -> None:
     fill(tmp_path, "in/a")
     stream = text(tmp_path, "in", max_partitions=8)
