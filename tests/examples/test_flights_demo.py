@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -10,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from examples.flights_demo import alone_in, parsed
 from tests.examples.small_year import SmallYear, small_year, write_data
 
 ROOT = Path(__file__).parents[2]
@@ -78,13 +78,29 @@ def test_a_job_that_fails_fails_the_demo(tmp_path: Path) -> None:
 def test_a_second_demo_in_the_same_folder_is_refused_and_touches_nothing(tmp_path: Path) -> None:
     results = tmp_path / "work" / "delays"
     results.mkdir(parents=True)
-    with alone_in(tmp_path / "work"):
+    with (tmp_path / "work" / "demo.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         code, said = demo(small_year(10), tmp_path)
     assert code == 1
     assert f"another demo is at work in {tmp_path / 'work'}: wait for it" in said
     assert results.exists()
 
 
-def test_the_demo_with_kills_writes_beside_the_one_without() -> None:
-    assert parsed([]).work != parsed(["--crash"]).work
-    assert parsed(["--crash", "--work", "here"]).work == Path("here")
+def test_the_demo_with_kills_writes_beside_the_one_without(tmp_path: Path) -> None:
+    # In a process of its own: the example looks for its data when it is imported.
+    write_data(small_year(10), tmp_path / "data")
+    ask = """
+from examples.flights_demo import parsed
+print(parsed([]).work, parsed(["--crash"]).work, parsed(["--crash", "--work", "here"]).work)
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", ask],
+        cwd=ROOT,
+        env={**os.environ, "FLIGHTS_DATA": str(tmp_path / "data")},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    plain, crash, chosen = said.split()
+    assert plain != crash
+    assert chosen == "here"
