@@ -85,7 +85,7 @@ simulate: ## run the simulator over seeds: make simulate SEEDS=1-1000
 
 bench: ## run the benchmarks
 	$(SAY) 'bench: benchmarks on this machine'
-	$(ENVIRONMENT) dev
+	$(ENVIRONMENT) dev demo
 	@$(BIN)/python -m $(BENCH)
 
 instructions: ## instructions a message on the memory path, against what is recorded (callgrind)
