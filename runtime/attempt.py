@@ -186,8 +186,7 @@ class Attempt(TaskContext[Any]):
             scope.wakeup.wake()
         if self.sends is not None:
             for sender, message, size in self.sends:
-                sender.add(message, size)
-                scope.attention = scope.attention or sender.crowded
+                scope.keep(sender, message, size)
         if self._wants_commit:
             scope.commit_wanted.wake()
 

@@ -98,8 +98,7 @@ class Failures:
         kept = self._last_resort(message, error, attempts)
         if kept is not None:
             sender, letter = kept
-            sender.add(letter, letter.size)
-            self._scope.attention = self._scope.attention or sender.crowded
+            self._scope.keep(sender, letter, letter.size)
 
     def _last_resort(
         self, message: Received, error: Exception, attempts: int

@@ -158,9 +158,7 @@ class Processor:
         size = outgoing.size
         if size > self._scope.max_attempt_bytes:
             raise too_much(self._scope)
-        to.add(outgoing, size)
-        if to.crowded:
-            self._scope.attention = True
+        self._scope.keep(to, outgoing, size)
 
     async def first_failed(
         self, message: Message[Any, Any], codec: Codec, watched: Watched, error: BaseException

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from samza_py.errors import ConfigError
+from samza_py.message import Outgoing
 from samza_py.runtime.overlay import Overlay
 from samza_py.runtime.sender import Sender
 from samza_py.runtime.statistics import TaskCounters
@@ -112,6 +113,16 @@ class TaskScope:
             return False
         most = self._max_uncommitted
         return any(overlay.size > most for overlay in self.overlays.values())
+
+    def keep(self, sender: Sender, message: Outgoing, size: int) -> None:
+        """Keep what a call that has succeeded sends; the runner looks up where that fills the room.
+
+        The serial runner writes the same out for its plainest case.
+        """
+        sender.pending.append(message)
+        sender.pending_bytes += size
+        if sender.crowded:
+            self.attention = True
 
     def hand_over(self) -> None:
         """Give everything finished to the outboxes, under the current generation."""

@@ -132,11 +132,6 @@ class Sender:
         """The error for a key or value that the output's serdes do not take."""
         return SerdeError(f"the result does not fit output {self.name}: {error}")
 
-    def add(self, message: Outgoing, size: int) -> None:
-        """Keep a message of an attempt that has succeeded."""
-        self.pending.append(message)
-        self.pending_bytes += size
-
     @property
     def crowded(self) -> bool:
         """Whether what is kept uses up the room, so that it should be handed over now."""

@@ -20,7 +20,7 @@ from tests.simulator.planted import Ground, always, bug, does_nothing
 def retry_keeps_sends(ground: Ground) -> None:
     def keep(self: Attempt, sender: Any, message: Any) -> None:
         self.number += 1
-        sender.add(message, message.size)
+        self._scope.keep(sender, message, message.size)
 
     ground.put(Attempt, "keep", keep)
 
