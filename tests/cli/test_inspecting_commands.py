@@ -127,6 +127,21 @@ def test_check_names_every_problem_and_warning(capsys: pytest.CaptureFixture[str
     assert "pricing: 2 problems; it would not start" in err
 
 
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_a_handler_that_cannot_work_is_named_before_anything_is_opened(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(JOB.replace("price(order: Message[str, int]) -> int", "price(order: int) -> str"))
+    assert main([command, "orders.py"]) == 2
+    _, err = capsys.readouterr()
+    assert (
+        "samza-py: job pricing, task price, parameter order, orders.py:13: is a Message, and no "
+        "int; write `order: Message[str, int]` and read order.value\n"
+        "samza-py: job pricing, task price, orders.py:13: says that it returns str, but its output "
+        "memory.priced takes int; "
+    ) in err
+
+
 # config ------------------------------------------------------------------------------------
 
 
