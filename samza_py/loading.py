@@ -29,6 +29,7 @@ from samza_py import connectors
 from samza_py.errors import ConfigError, JobFileError
 from samza_py.interruption import end_watch, say_interrupted
 from samza_py.job import Job
+from samza_py.nearest import nearest
 
 _NAME = re.compile(r"^(?P<place>.*?)(?::(?P<name>[A-Za-z_]\w*))?$", re.DOTALL)
 
@@ -156,19 +157,13 @@ def _check_file(path: Path, place: str) -> None:
     if "\\" in place and Path(place.replace("\\", "/")).is_file():
         raise ConfigError("JOB", f"write it with slashes: {place.replace(chr(92), '/')}", place)
     beside = sorted(p.name for p in path.parent.glob("*.py")) if path.parent.is_dir() else []
-    close = _close(path.name, beside)
+    close = nearest(path.name, beside)
     hint = f"; did you mean {path.parent / close}?" if close else ""
     if not hint and path.suffix != ".py":
         hint = "; the name of a job file ends in .py"
     elif not hint and "\\" not in place:
         hint = f"; `samza-py new {place}` writes one to begin with"
     raise ConfigError("JOB", f"there is no such file in {Path.cwd()}{hint}", place)
-
-
-def _close(name: str, names: list[str]) -> str | None:
-    import difflib
-
-    return next(iter(difflib.get_close_matches(name, names, n=1)), None)
 
 
 def _import_module(place: str) -> ModuleType:
@@ -295,7 +290,7 @@ def _named_job(module: ModuleType, place: str, name: str, jobs: dict[str, Job[An
     if value is not None:
         why = f"is a {type(value).__name__}, not a Job"
     else:
-        close = _close(name, list(jobs))
+        close = nearest(name, jobs)
         why = "is not in the file" + (f"; did you mean {place}:{close}?" if close else "")
         if not close and jobs:
             why += f"; there are: {', '.join(jobs)}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypedDict, cast, get_args
 
 from samza_py.errors import ConfigError
+from samza_py.nearest import nearest
 from samza_py.policies import ErrorPolicy
 from samza_py.specification import Grouping, Kind, Order, ReadBy, TaskSpec
 from samza_py.store import Store
@@ -107,8 +107,8 @@ def hint(wrong: str, known: Collection[str]) -> str:
         known: the names there are.
     """
     spoken = [*known, *(name.removesuffix("_s") for name in known)]
-    close = difflib.get_close_matches(wrong, spoken, n=1)
-    return f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(known))}"
+    close = nearest(wrong, spoken)
+    return f"did you mean {close}?" if close else f"there are: {', '.join(sorted(known))}"
 
 
 def _refuse_unknown(key: str, settings: TaskSettings) -> None:

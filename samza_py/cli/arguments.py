@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Sequence
 from typing import NoReturn
 
 import samza_py
+from samza_py.nearest import nearest
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -79,11 +79,11 @@ class _Parser(argparse.ArgumentParser):
         wrong = self._wrong_command()
         if wrong is not None:
             lines = [f"{self.prog}: there is no command {wrong!r}"]
-            close = difflib.get_close_matches(wrong, self.commands, n=1)
+            close = nearest(wrong, self.commands)
             if wrong.partition(":")[0].endswith(".py"):
                 lines.append(f"  did you mean: {self.prog} run {wrong}")
             elif close:
-                lines.append(f"  did you mean: {self.prog} {close[0]}")
+                lines.append(f"  did you mean: {self.prog} {close}")
         lines.append(f"  see: {self.prog} --help")
         self.exit(EXIT_REFUSED, "\n".join(lines) + "\n")
 
