@@ -141,7 +141,9 @@ class TaskInstance:
         self.scope.condemned = self._condemned
         self._stalls = StallWatch(self.scope, options.stall_after_s)
         policies = {str(i): spec.policy(i, services.resolved.job.on_error) for i in spec.inputs}
-        self._failures = Failures(self.scope, policies, self._spoil, self._sending.max_bytes)
+        self._failures = Failures(
+            self.scope, policies, self._spoil, self._sending.max_bytes, services.place_of
+        )
         self._make_runner()
         kept = {} if checkpoint is None else self._kept(checkpoint.inputs)
         stores = Stores(overlays, services.store)
