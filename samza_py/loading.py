@@ -261,8 +261,28 @@ def _why(error: Exception) -> str:
     if isinstance(error, SyntaxError):
         return "is not valid Python"
     if isinstance(error, ModuleNotFoundError):
-        return f"imports {error.name}, which is not installed for {sys.executable}"
+        return f"imports {error.name}, which is not installed for {sys.executable}{_meant(error)}"
+    if isinstance(error, ImportError):
+        return f"imports what is not there{_meant(error)}"
     return f"failed while it was imported: {type(error).__name__}"
+
+
+def _meant(error: ImportError) -> str:
+    """Which module, or which name of one, was probably meant."""
+    name = error.name or ""
+    wrong = re.match(r"cannot import name '(\w+)'", error.msg)
+    above, _, last = name.rpartition(".")
+    if wrong is not None:
+        known, last, above = dir(sys.modules.get(name)), wrong[1], name
+    elif above in sys.modules:
+        paths = getattr(sys.modules[above], "__path__", [])
+        known = [module.name for module in iter_modules(paths)]
+    else:
+        known = [] if above else sorted(sys.stdlib_module_names)
+    close = nearest(last, known, likeness=0.75)
+    if close is None:
+        return ""
+    return f"; did you mean {close} of {above}?" if above else f"; did you mean {close}?"
 
 
 # Finding the job -----------------------------------------------------------------------------

@@ -236,11 +236,15 @@ def test_a_file_that_hides_a_module_of_python_is_refused() -> None:
             "imports nothing_of_this_name, which is not installed for",
         ),
         ("1 / 0\n", "failed while it was imported: ZeroDivisionError"),
+        ("from samza_py import DeadLeter\n", "did you mean DeadLetter of samza_py[?]"),
+        ("import samza_py.connectors.file\n", "did you mean files of samza_py.connectors[?]"),
+        ("import dataclass\n", "did you mean dataclasses[?]"),
+        ("from samza_py import xyz\n", "imports what is not there$"),
     ],
 )
 def test_an_error_of_the_file_is_kept_as_the_cause(text: str, told: str) -> None:
     write("orders.py", text)
-    with pytest.raises(JobFileError, match=told) as raised:
+    with pytest.raises(JobFileError, match=f"(?m){told}") as raised:
         load_job("orders.py")
     assert raised.value.__cause__ is not None
 

@@ -82,7 +82,7 @@ def _missing(storage: Storage, path: str) -> str:
         if storage.kind(below) is None:
             near = nearest(part, storage.names(here))
             place = shown(storage.root if here == "." else f"{storage.root}/{here}")
-            hint = f"; did you mean {shown(near)}?" if near else ""
-            return f"there is no {shown(part)} in {place}{hint}"
+            hint = f"did you mean {shown(near)}?" if near else "put it there, or mend the path"
+            return f"there is no {shown(part)} in {place}; {hint}"
         here = below
     return f"{shown(path)} in {shown(storage.root)} is neither a file nor a folder"
