@@ -224,7 +224,9 @@ async def test_a_start_with_nothing_left_to_read_says_how_to_begin_again(
     await run(job, memory)
     with caplog.at_level(logging.INFO):
         await run(job, memory)
-    said = "goes on from its checkpoint: memory.words[0] at its end; --ignore-checkpoint begins again"
+    said = (
+        "goes on from its checkpoint: memory.words[0] at its end; --ignore-checkpoint begins again"
+    )
     assert said in caplog.text
 
 
