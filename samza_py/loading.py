@@ -150,8 +150,9 @@ def _import_file(place: str) -> ModuleType:
 def _check_file(path: Path, place: str) -> None:
     if path.is_dir():
         inside = sorted(p.name for p in path.glob("*.py"))[:5]
-        hint = f"; name a file in it, such as {path / inside[0]}" if inside else ""
-        raise ConfigError("JOB", f"is a folder{hint}", place)
+        such = path / inside[0] if inside else "orders.py"
+        where = "in it" if inside else "of a job"
+        raise ConfigError("JOB", f"is a folder; name a file {where}, such as {such}", place)
     if path.is_file():
         return
     if "\\" in place and Path(place.replace("\\", "/")).is_file():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import samza_py
 from samza_py.nearest import nearest
@@ -86,6 +86,19 @@ class _Parser(argparse.ArgumentParser):
                 lines.append(f"  did you mean: {self.prog} {close}")
         lines.append(f"  see: {self.prog} --help")
         self.exit(EXIT_REFUSED, "\n".join(lines) + "\n")
+
+    # One signature for argparse's overloads, which differ in what namespace they give back.
+    def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, args: Any = None, namespace: Any = None
+    ) -> Any:
+        """Have a command itself refuse what it does not know: the top one knows only commands."""
+        found, more = super().parse_known_args(args, namespace)
+        if more and not self.commands:
+            wrong = next((word for word in more if word.startswith("-")), None)
+            close = None if wrong is None else nearest(wrong, self._option_string_actions)
+            meant = "" if close is None else f"; did you mean {close}?"
+            self.error(f"does not know {' '.join(more)}{meant}")
+        return found, more
 
     def _wrong_command(self) -> str | None:
         words = [word for word in self.given if not word.startswith("-")]

@@ -20,7 +20,8 @@ _OURS = tuple(
     str(folder.resolve()) + "/"
     for folder in (_PACKAGE, _PACKAGE / "connectors", _PACKAGE / "runtime")
 )
-_MACHINERY = (str(Path(sysconfig.get_paths()["stdlib"]).resolve() / "asyncio"), "<frozen ", "uvloop/")
+_ASYNCIO = str(Path(sysconfig.get_paths()["stdlib"]).resolve() / "asyncio")
+_MACHINERY = (_ASYNCIO, "<frozen ", "uvloop/")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 _SECRET_LITERAL = re.compile(r"""Secret\(\s*(['"]).*?\1\s*\)""")
 
@@ -90,9 +91,11 @@ def described(error: BaseException) -> str:
     if isinstance(error, SamzaError):
         return _with_causes(error)
     if isinstance(error, SystemExit):
-        what = f"the job's code ended Python with sys.exit({error.code!r})"
-        cure = "raise an error to fail, or call ctx.request_stop() to stop in good order"
-        return f"{what}; what was not committed by then is done again; {cure}\n{users_traceback(error)}"
+        return (
+            f"the job's code ended Python with sys.exit({error.code!r}); what was not committed by "
+            "then is done again; raise an error to fail, or call ctx.request_stop() to stop in "
+            f"good order\n{users_traceback(error)}"
+        )
     # Neither a user's mistake nor anything expected: all of it is needed to mend it.
     text = "".join(traceback.format_exception(error)).rstrip()
     return f"samza-py itself failed, please report this:\n{text}"
