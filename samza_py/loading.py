@@ -154,6 +154,8 @@ def _check_file(path: Path, place: str) -> None:
         where = "in it" if inside else "of a job"
         raise ConfigError("JOB", f"is a folder; name a file {where}, such as {such}", place)
     if path.is_file():
+        if not os.access(path, os.R_OK):
+            raise ConfigError("JOB", "cannot be read: you lack the right to; chmod u+r it", place)
         return
     if "\\" in place and Path(place.replace("\\", "/")).is_file():
         raise ConfigError("JOB", f"write it with slashes: {place.replace(chr(92), '/')}", place)

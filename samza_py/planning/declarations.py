@@ -20,6 +20,7 @@ def problems(resolved: ResolvedJob) -> Iterator[ConfigError]:
         yield ConfigError(f"job {job.name}", why)
     yield from _doubled_systems(resolved)
     yield from _doubled_streams(resolved)
+    yield from _types(resolved)
     for spec in job.tasks:
         yield from _wrong_directions(spec, resolved)
         yield from _stores(spec, resolved)
@@ -73,6 +74,19 @@ def _doubled_streams(resolved: ResolvedJob) -> Iterator[ConfigError]:
                 f"stream {name}",
                 f"is declared twice and differently ({difference}); declare it once and use that",
             )
+
+
+def _types(resolved: ResolvedJob) -> Iterator[ConfigError]:
+    """Types of keys and values that the streams' serdes can do nothing with."""
+    for name, stream in {str(stream): stream for stream in _named(resolved)}.items():
+        for part, serde in (("key", stream.key_serde), ("value", stream.value_serde)):
+            try:
+                if isinstance(stream, Input):
+                    serde.decoder()
+                if isinstance(stream, Output):
+                    serde.encoder()
+            except ConfigError as error:
+                yield ConfigError(f"stream {name}.{part}", error.why)
 
 
 def _difference(a: AnyStream, b: AnyStream) -> str | None:

@@ -25,7 +25,7 @@ from samza_py.connectors.memory import Memory
 from samza_py.errors import ConfigError
 from samza_py.job import Job
 from samza_py.message import Message, Record
-from samza_py.planning import problems
+from samza_py.planning import parameters, results
 from samza_py.resolving import Sources, resolve
 from samza_py.serde import Json
 from samza_py.task import StreamTask, TaskContext
@@ -62,7 +62,8 @@ OrderMessage = Message[str, Order]
 
 
 def refused(job: Job[Any]) -> list[ConfigError]:
-    return problems(resolve(job, Sources()).resolved)
+    resolved = resolve(job, Sources()).resolved
+    return [*parameters.problems(resolved), *results.problems(resolved)]
 
 
 def of(handler: Any, *, declare: str = "task", to: Any = None) -> str:
