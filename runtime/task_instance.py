@@ -188,7 +188,7 @@ class TaskInstance:
         spec, scope = self.planned.spec, self.scope
         handler = spec.handler
         if spec.kind == "object":
-            self._task = handler()
+            self._task = self._made(handler)
             handler = self._task.process
         kind = BatchCaller if spec.kind == "batch" else Caller
         caller = kind(scope, handler, self._services.threads, self._services.limit(spec.limit))
@@ -203,6 +203,14 @@ class TaskInstance:
         self.runner = runner(
             scope, processor, caller, self._buffers, self._has_room, self._task, runs
         )
+
+    def _made(self, make: Any) -> Any:
+        """The task's object; what its class raises is the user's own."""
+        try:
+            return make()
+        except Exception as error:
+            cause = f"{type(error).__name__}: {error}"
+            raise TaskFailedError(self.name, "the making of its object", 1, cause) from error
 
     # Running -----------------------------------------------------------------------------------
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -102,6 +103,30 @@ def test_a_policy_of_a_job_that_is_none_is_refused() -> None:
     policy: Any = "skip"
     with pytest.raises(ConfigError, match=r"job.on_error = 'skip': takes Fail\(\)"):
         Job("orders", on_error=policy)
+
+
+async def undecorated() -> AsyncGenerator[int]:
+    yield 1
+
+
+@contextmanager
+def not_async() -> Generator[int]:
+    yield 1
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"checkpoints": "state.log"}, "job.checkpoints = 'state.log': takes checkpoints, such as"),
+        ({"coordinator": 3}, "job.coordinator = 3: takes a Coordination"),
+        ({"lifespan": undecorated}, "job.lifespan = 'undecorated': takes an async context manager"),
+        ({"lifespan": not_async}, "an `async def` with @asynccontextmanager above it"),
+        ({"lifespan": 3}, "job.lifespan = 3: takes the function itself; it is called later"),
+    ],
+)
+def test_what_a_job_takes_is_said_where_something_else_is_given(given: Any, told: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        Job("orders", **given)
 
 
 @pytest.mark.parametrize("name", ["", "two words", ".hidden", "a/b", "a:b"])

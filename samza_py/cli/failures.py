@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from samza_py.errors import ConfigError, JobFileError, SamzaError, TaskFailedError
+from samza_py.errors import ConfigError, ContainerError, JobFileError, SamzaError, TaskFailedError
 from samza_py.message import Message
 from samza_py.values import HIDDEN
 
@@ -117,7 +117,8 @@ def _with_causes(error: SamzaError) -> str:
             lines.extend(f"  {described(leaf)}" for leaf in leaves(cast("BaseException", cause)))
             break
         lines.append(f"  because: {type(cause).__name__}: {cause}")
-        if not isinstance(cause, SamzaError | OSError) and _users_frames(cause):
+        outside = isinstance(error, ContainerError)  # such as the job's lifespan
+        if (outside or not isinstance(cause, SamzaError | OSError)) and _users_frames(cause):
             lines.append(users_traceback(cause))
             break
         cause = cause.__cause__
