@@ -82,6 +82,12 @@ def test_settings_of_a_task_are_kept_as_they_are_meant() -> None:
         ({"on_error": "skip"}, "task work.on_error = 'skip': takes Fail(), Skip()"),
         ({"stores": ["counts"]}, "task work.stores = 'counts': takes stores that job.store(...)"),
         ({"max_concurrency": "8"}, "task work.max_concurrency = '8': takes a number or a Limit"),
+        ({"max_concurrency": True}, "task work.max_concurrency = True: takes a number or a Limit"),
+        ({"outputs": OUT}, "task work.outputs = <MemoryStream memory.out>: takes several: put it"),
+        ({"bootstrap": WORDS}, "task work.bootstrap = <MemoryStream memory.words>: takes several"),
+        ({"stores": 3}, "task work.stores = 3: takes several: put it in brackets"),
+        ({"blocking": "yes"}, "task work.blocking = 'yes': is True or False"),
+        ({"priority": {WORDS: "high"}}, "task work.priority = 'high': takes a number for each"),
     ],
 )
 def test_a_setting_that_is_not_one_or_holds_a_name_instead_of_the_thing_is_refused(
@@ -91,6 +97,12 @@ def test_a_setting_that_is_not_one_or_holds_a_name_instead_of_the_thing_is_refus
 
     with pytest.raises(ConfigError, match=re.escape(said)):
         Job("orders").task(WORDS, **settings)(work)
+
+
+def test_a_size_of_batches_that_is_no_number_is_refused() -> None:
+    many: Any = "many"
+    with pytest.raises(ConfigError, match=r"task work\.batch_messages = 'many': is a number"):
+        Job("orders").batch_task(WORDS, name="work", batch_messages=many)(lambda words: None)
 
 
 def test_a_name_instead_of_an_input_is_refused() -> None:

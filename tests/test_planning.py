@@ -196,6 +196,13 @@ def test_a_type_that_can_hold_nothing_is_refused(value: Any, told: str) -> None:
     assert (told in found(job)) if told else found(job) == ""
 
 
+def test_a_start_that_is_none_is_refused_with_those_there_are() -> None:
+    job = Job("pricing")
+    start: Any = "oldest"
+    job.task(Memory().stream("orders", start=start))(price)
+    assert "stream memory.orders.start = 'oldest': is none; write Oldest(), Newest()" in found(job)
+
+
 def test_what_is_only_written_is_written_by_the_types_of_its_values() -> None:
     job = Job("pricing")
     outlet = Outlet()
