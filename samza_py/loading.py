@@ -77,10 +77,13 @@ def run_from_main(job: Job[Any]) -> None:
         job: the one to run; the arguments are those of ``samza-py run``, without the job.
 
     Raises:
-        ConfigError: the file is being imported, not run.
+        ConfigError: the file is being imported, not run; or an event loop runs here already.
     """
     if _loading.get():
         why = 'stands outside of `if __name__ == "__main__":`; move it below such a line'
+        raise ConfigError("job.run()", why)
+    if _in_a_loop():
+        why = "starts an event loop, and one runs here already; write `await job.arun()`"
         raise ConfigError("job.run()", why)
     try:
         from samza_py.cli.running import run_here
@@ -89,6 +92,14 @@ def run_from_main(job: Job[Any]) -> None:
     except KeyboardInterrupt:
         code = say_interrupted()
     sys.exit(code)
+
+
+def _in_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 async def run_in_loop(job: Job[Any]) -> None:

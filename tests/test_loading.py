@@ -313,3 +313,8 @@ async def test_a_job_that_cannot_run_is_refused_in_the_loop_with_all_its_problem
         await run_in_loop(job)
     assert "MAX_THREADS" in str(raised.value)
     assert "declares no task" in str(raised.value)
+
+
+async def test_a_job_that_is_run_inside_a_loop_is_told_to_be_awaited() -> None:
+    with pytest.raises(ConfigError, match=r"job\.run\(\): .*write `await job\.arun\(\)`"):
+        Job("orders").run()
