@@ -244,13 +244,17 @@ class OrderedOutbox(Outbox):
     # Settling --------------------------------------------------------------------------------
 
     async def _settle(self) -> bool:
-        """Account for batches that are done, from the oldest; true when it sent some back."""
+        """Account for batches that are done, from the oldest; true when it sent some back.
+
+        A failure counts as soon as it is told, also while an older batch is still in flight: from
+        then on the producer takes what comes next, which would pass what has failed.
+        """
         in_flight = self._in_flight
-        while in_flight and in_flight[0].outcome.done():
-            failures = in_flight[0].outcome.result()
-            if failures:
+        for batch in in_flight:
+            if batch.outcome.done() and batch.outcome.result():
                 await self._send_again()
                 return True
+        while in_flight and in_flight[0].outcome.done():
             for parcel in in_flight.popleft().parcels:
                 parcel.port.settled(parcel.generation, len(parcel.messages), parcel.bytes)
             self._backoff.worked()
