@@ -16,7 +16,7 @@ from typing import Any
 from samza_py.coordination import Coordinator
 from samza_py.errors import SamzaError
 from samza_py.resolved import ResolvedJob
-from samza_py.runtime.children import Children
+from samza_py.runtime.children import Children, to_its_end
 from samza_py.runtime.loop_watch import LoopWatch
 from samza_py.runtime.opening import open_anew, opened_services
 from samza_py.runtime.own_tasks import OwnTasks
@@ -111,7 +111,7 @@ class Container:
                 seam().reached("stop.closing")
             finally:
                 # Before what they use is closed, and also where the opening has failed half-way.
-                await children.end()
+                await to_its_end(children.end())
         if self._failure is not None:
             raise self._failure
 

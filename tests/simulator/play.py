@@ -151,12 +151,12 @@ class Play:
         if how == "crash":
             self._world.crash(incarnation, "by an operator")
             return
-        self._world.note(incarnation, how.upper())
+        if how == "abort":
+            self._world.abort(incarnation, container.abort)
+            return
+        self._world.note(incarnation, "STOP")
         incarnation.stopped = True
-        if how == "stop":
-            container.request_stop()
-        else:
-            container.abort()
+        container.request_stop()
 
     # Several containers, and tasks that move ------------------------------------------------------
 
@@ -266,9 +266,7 @@ class Play:
 
         def end() -> None:
             if incarnation.running and incarnation.container is not None:
-                self._world.note(incarnation, "ABORT")
-                incarnation.stopped = True
-                incarnation.container.abort()
+                self._world.abort(incarnation, incarnation.container.abort)
 
         asyncio.get_running_loop().call_later(self._draw.random() * within_s, end)
 
