@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
 from samza_py import Job, Message, StreamTask, TaskContext
 from samza_py.connectors.memory import Memory, MemoryStream, Script
+from samza_py.connectors.memory.consumer import MemoryConsumer
+from samza_py.consumer import Fetched
+from samza_py.message import TaskPartition
 from samza_py.runtime.container import Container
 from tests.runtime.running import Running, progress, resolved, running, values
 
@@ -136,3 +139,26 @@ async def test_a_task_that_is_lost_twice_still_closes() -> None:
         await ran.until(lambda: not ran.container._supervisors)
         assert shop.told[-1] == "closed"
         await ran.stop()
+
+
+@pytest.mark.leaves_children
+async def test_a_consumer_that_swallows_its_cancellation_does_not_keep_the_run(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    released = asyncio.get_running_loop().create_future()
+
+    async def deaf(self: MemoryConsumer, wanted: object) -> dict[TaskPartition, Fetched]:
+        while not released.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(released)
+        return {}
+
+    monkeypatch.setattr(MemoryConsumer, "poll", deaf)
+    shop = Shop()
+    async with running(resolved(shop.job, shop.memory)) as ran:
+        await asyncio.sleep(1)
+        ran.child.cancel()
+        await asyncio.wait((ran.child,))
+        assert ran.child.cancelled()
+    assert "leaves behind what did not end: intake memory" in caplog.text
+    released.set_result(None)

@@ -23,7 +23,7 @@ def cancel_swallowed(ground: Ground) -> None:
     ground.put(Container, "_was_stopped_while_opening", stopped)
 
 
-@bug("a run that is cancelled again leaves behind what still tidies up", seed=106, only="cancels")
+@bug("a run that is cancelled again leaves behind what still tidies up", seed=1, only="cancels")
 def cancel_again_cuts_off(ground: Ground) -> None:
     async def cut_off(closing: Coroutine[Any, Any, Any]) -> None:
         await closing
@@ -58,7 +58,7 @@ def broken_off_dropped(ground: Ground) -> None:
     ground.put(PartitionBuffer, "fill", emptied)
 
 
-@bug("the seek of a partition that failed outlives the task's instance", seed=421)
+@bug("the seek of a partition that failed outlives the task's instance", seed=510)
 def seek_outlives_its_task(ground: Ground) -> None:
     async def revoke(self: Intake, keys: Collection[TaskPartition]) -> None:
         for key in keys:

@@ -134,8 +134,6 @@ class Stage:
         if not self._may_end(incarnation, error):
             what = error if error is not None else "nothing wrong"
             self.world.violated(f"{incarnation} ended by {what!r}")
-        for _ in range(3):
-            await asyncio.sleep(0)
         left = [child for child in incarnation.children if not child.done()]
         if left:
             self.world.violated(f"{incarnation} has left a child running: {left[0]}")
