@@ -95,3 +95,23 @@ def test_the_seeds_of_a_test_run_cover_every_kind_of_task_order_and_request(
     assert {scenario.containers for scenario in scenarios} == {1, 2, 3}
     assert any(plan.timers for plan in plans)
     assert any(scenario.splits for scenario in scenarios)
+
+
+def test_runs_are_cancelled_and_fetches_broken_off_in_worlds_of_every_kind(
+    scenarios: list[Scenario],
+) -> None:
+    """What else a seed draws does not keep them away."""
+    for struck in (
+        [s for s in scenarios if s.trouble.cancels],
+        [s for s in scenarios if s.trouble.broken_off],
+    ):
+        assert {s.containers for s in struck} == {1, 2, 3}
+        assert {s.guarantee for s in struck} == {"at_least_once", "exactly_once"}
+        assert {s.main for s in struck} == set(Promise)
+        assert {s.trouble.before for s in struck} == {s.trouble.before for s in scenarios}
+    told = {
+        what.partition("] ")[2] or what
+        for outcome in run_seeds(range(1, 13), keep=1 << 20)
+        for _, _, what in outcome.trace
+    }
+    assert {"ABORT cancel", "ABORT expire", "fails behind what was fetched"} <= told
