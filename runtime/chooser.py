@@ -65,7 +65,7 @@ class Chooser:
 
     def gaps(self, buffer: PartitionBuffer) -> int:
         """How many finished stretches more the chosen buffer's partition may have, 1 at least."""
-        return max(1, self._max_runs - buffer.progress.runs)
+        return max(1, buffer.progress.runs_left(self._max_runs))
 
     def close(self) -> None:
         """Nothing will be chosen any more."""
@@ -85,7 +85,7 @@ class Chooser:
             return False
         progress = buffer.progress
         # Where nothing is in work there is nothing to wait for, whatever a checkpoint has brought.
-        return progress.runs < self._max_runs or not progress.unfinished
+        return progress.runs_left(self._max_runs) > 0 or not progress.unfinished
 
 
 class EventTimeChooser(Chooser):

@@ -1,18 +1,20 @@
-"""The runner for several calls at once: workers on one set of buffers, lanes kept in order.
+"""The runner for several calls at once: workers that share the lanes of one task.
 
-A lane is what calls may not overlap over: a key, a partition, or nothing. A message whose lane is
-busy is parked behind it and taken by the worker that frees the lane.
+As in the serial runner no task, queue item, timer, or log line is made for a message, and a
+function call is a cost: a worker's loop is long, since each function between it and a handler is
+paid for again whenever the handler waits.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Hashable
+from sys import getrefcount
 from typing import Any
 
-from samza_py.message import Position, Received
-from samza_py.runtime.buffer import PartitionBuffer
+from samza_py.message import Message, Offset, Partition
+from samza_py.runtime.attempt import Attempt
+from samza_py.runtime.calling import ended_call
+from samza_py.runtime.lanes import Lanes, Taken
 from samza_py.runtime.processing import LeftUnread
 from samza_py.runtime.runner import Runner
 from samza_py.runtime.wakeup import Wakeup
@@ -20,31 +22,30 @@ from samza_py.runtime.watch import Watched
 
 #: Parked messages a worker: enough to find work behind a hot key, few enough to stay bounded.
 PARKED_EACH = 16
-#: So many messages are taken off a buffer at once: the choice is shared by them.
-SLICE = 16
 #: A worker looks at the clock every sixteenth message: a look costs as much as it would save.
 LOOKS_MASK = 15
 
 
-class _Item:
-    """A message that a worker has taken, or that waits behind its lane."""
+class _Worker(Taken):
+    """A child that makes one call after the other, and what it has in hand."""
 
-    __slots__ = ("buffer", "lane", "message")
-
-    def __init__(self, message: Received, buffer: PartitionBuffer, lane: Hashable) -> None:
-        self.message = message
-        self.buffer = buffer
-        self.lane = lane
-
-
-class _Worker:
-    __slots__ = ("child", "item", "wakeup", "watched")
+    __slots__ = ("wakeup", "watched")
 
     def __init__(self) -> None:
-        self.item: _Item | None = None
         self.wakeup = Wakeup()
         self.watched = Watched()
-        self.child: asyncio.Task[None] | None = None
+
+
+def _held_here() -> int:
+    """How often a message is referred to while nobody but its worker holds it."""
+    worker = _Worker()
+    message = Message[Any, Any](Partition("", "", ""), Offset(""), None, None)
+    worker.message = message
+    return getrefcount(message)
+
+
+_HELD_HERE = _held_here()
+_HELD_BY_OUTPUT = _HELD_HERE + 1
 
 
 class ConcurrentRunner(Runner):
@@ -52,23 +53,18 @@ class ConcurrentRunner(Runner):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        spec = self.scope.spec
-        self._most = spec.max_concurrency
-        self._workers: list[_Worker] = []
+        self._most = self.scope.spec.max_concurrency
+        self._lanes = Lanes(
+            self.scope, self.chooser, self.codecs, self.has_room, PARKED_EACH * self._most
+        )
         self._idle: list[_Worker] = []
-        #: By lane that is busy; None where nothing waits behind it, as behind most.
-        self._parked: dict[Hashable, deque[_Item] | None] = {}
-        self._parked_count = 0
-        #: Messages off one buffer that no worker has taken, and the position behind them, if any.
-        self._slice: deque[Received] = deque()
-        self._source: PartitionBuffer | None = None
-        self._behind: Position | None = None
-        #: Lanes that wait for room rather than for a worker.
-        self._free: deque[Hashable] = deque()
         self._running = 0
         self._handing_over = False
         #: A timer is due: nothing is taken until the workers are idle and it has been called.
         self._quiet = False
+        #: No attempt may start: a stop, a timer, or an output or the state has no room. Looked at
+        #: anew wherever one of these may have changed.
+        self._shut = False
         self._error: BaseException | None = None
         self._dismissed = False
 
@@ -91,161 +87,131 @@ class ConcurrentRunner(Runner):
         finally:
             await self._dismiss()
 
+    def cut(self) -> None:
+        """See ``Runner.cut``; what was handed over may have used the room up."""
+        super().cut()
+        self._look()
+
     def _done(self) -> bool:
-        return self.exhausted and not self._slice and not self._parked_count
+        return self.exhausted and not self._lanes.left
 
     def _rouse(self) -> None:
         """Wake idle workers, or make new ones, as long as there is work for them."""
+        self._look()
         while self._running < self._most:
-            item = self._take()
-            if item is None:
+            worker = self._idle[-1] if self._idle else _Worker()
+            if not self._take(worker):
                 return
             self._running += 1
-            if self._idle:
-                worker = self._idle.pop()
-            else:
-                worker = _Worker()
-                self._workers.append(worker)
+            if worker.watched.child is None:
                 self.watched.append(worker.watched)
-            self._give(worker, item)
+                worker.watched.child = asyncio.get_running_loop().create_task(
+                    self._work(worker), name=f"worker {self.scope.name}"
+                )
+            else:
+                self._idle.pop()
+                worker.wakeup.wake()
 
-    def _give(self, worker: _Worker, item: _Item) -> None:
-        if worker.child is None:
-            worker.child = asyncio.get_running_loop().create_task(
-                self._work(worker, item), name=f"worker {self.scope.name}"
-            )
-            worker.watched.child = worker.child
-        else:
-            worker.item = item
-            worker.wakeup.wake()
-
-    async def _work(self, worker: _Worker, item: _Item) -> None:
-        """Finish one item after the other; idle when there is none."""
+    async def _work(self, worker: _Worker) -> None:  # noqa: C901, PLR0912, PLR0915
+        """Finish one message after the other; idle when there is none."""
+        scope, lanes, processor, watched = self.scope, self._lanes, self.processor, worker.watched
+        caller = self.caller
+        handler, takes_context, is_async = caller.handler, caller.takes_context, caller.is_async
+        known, direct = caller.values, caller.direct
+        loop = asyncio.get_running_loop()
         turn = 0
         try:
             while True:
-                message, progress = item.message, item.buffer.progress
-                codec = self.codecs[item.buffer.key.partition]
+                message: Any = worker.message
+                source = worker.source
+                codec = source.codec
                 try:
-                    await self.processor.process(message, codec, worker.watched)
+                    if not direct or scope.condemned or not codec.fill(message):
+                        await processor.process(message, codec, watched)
+                    else:
+                        attempt = Attempt(scope, message) if takes_context else None
+                        watched.calling = message
+                        try:
+                            result = (
+                                handler(message) if attempt is None else handler(message, attempt)
+                            )
+                            if is_async:
+                                result = await result
+                            if attempt is None and (
+                                type(result) in known or caller.is_value(result)
+                            ):
+                                processor.send(result, message, codec)
+                                held = _HELD_HERE if result is None else _HELD_BY_OUTPUT
+                            else:
+                                attempt = attempt or Attempt(scope, message)
+                                key = codec.key_for_output(message)
+                                await caller.unfold(result, message, attempt, key)
+                                attempt.closed = True
+                                attempt.take_effect()
+                                held, attempt = _HELD_HERE + attempt.number, None
+                        except (Exception, asyncio.CancelledError) as error:
+                            if attempt is not None:
+                                attempt.closed = True
+                            failed = ended_call(watched, scope.spec, error)
+                            watched.calling = None
+                            await processor.first_failed(message, codec, watched, failed)
+                        else:
+                            scope.counters.handled += 1
+                            if watched.timed_out is not None:
+                                watched.take_timeout()  # too late: the call has succeeded
+                            watched.calling = None
+                            if getrefcount(message) == held:
+                                message.value = None  # see ``SerialRunner``
                 except LeftUnread:
                     pass
                 else:
-                    progress.finish(message.seq, message.offset)
-                    self.scope.dirty = True
+                    source.progress.finish(message.seq, message.offset)
+                    scope.dirty = True
                     if not self._handing_over:
                         self._handing_over = True
-                        asyncio.get_running_loop().call_soon(self._hand_over)
+                        loop.call_soon(self._hand_over)
+                if worker.lane is not None:
+                    lanes.leave(source, worker.lane)
                 turn += 1
                 if turn & LOOKS_MASK == 0:
                     await self.give_way()
                 if self._dismissed:
                     return  # the handler has swallowed its cancellation
-                following = self._following(item)
-                if following is None:
+                if not self._take(worker):
                     self._running -= 1
                     self._idle.append(worker)
-                    self.scope.wakeup.wake()
+                    scope.wakeup.wake()
                     await worker.wakeup.wait()
-                    following, worker.item = worker.item, None
-                    assert following is not None
-                item = following
         except asyncio.CancelledError:
             raise
         except BaseException as error:
             self._error = self._error or error
-            self.scope.wakeup.wake()
+            scope.wakeup.wake()
 
     def _hand_over(self) -> None:
         """Once for all attempts that ended in this turn of the loop."""
         self._handing_over = False
         self.scope.hand_over()
+        self._look()
 
-    def _following(self, item: _Item) -> _Item | None:
-        """What a worker does next: the message behind its own in the lane, else another."""
-        lane = item.lane
-        if lane is not None:
-            if self._parked[lane]:
-                self._free.appendleft(lane)
-            else:
-                del self._parked[lane]
-        return self._take()
+    def _take(self, worker: _Worker) -> bool:
+        """Put the next message into a worker's hand; false where there is none or none may start.
 
-    def _take(self) -> _Item | None:
-        """The next message whose lane is free, parking those whose is not."""
-        while self._may_start():
-            if self._free:
-                behind = self._parked[self._free.popleft()]
-                assert behind is not None
-                self._parked_count -= 1
-                return behind.popleft()
-            if self._parked_count >= PARKED_EACH * self._most:
-                return None
-            if not self._slice:
-                if not self._take_slice():
-                    return None
-                continue
-            item = self._pop()
-            lane = item.lane
-            if lane is None:
-                return item
-            if lane not in self._parked:
-                self._parked[lane] = None
-                return item
-            behind = self._parked[lane]
-            if behind is None:
-                behind = self._parked[lane] = deque()
-            behind.append(item)
-            self._parked_count += 1
-        return None
+        Whether one may start is asked before each, as each may fill an output.
+        """
+        if self.scope.attention:
+            self.scope.hand_over()
+            self._look()
+        return not self._shut and self._lanes.take(worker)
 
-    def _may_start(self) -> bool:
-        """Whether an attempt may start now: asked for each, as each may fill an output."""
+    def _look(self) -> None:
         scope = self.scope
-        if scope.stopping or self._quiet or self._dismissed:
-            return False
-        if scope.attention:
-            scope.hand_over()
-        return not scope.full
-
-    def _take_slice(self) -> bool:
-        """Take the next few messages off a buffer; false where there is nothing to take."""
-        buffer = self.chooser.choose()
-        if buffer is None:
-            return False
-        chunk = buffer.chunk()
-        assert chunk is not None
-        most = min(SLICE, self.chooser.most(buffer), self.chooser.gaps(buffer))
-        messages = chunk.messages[:most]
-        self._slice.extend(messages)
-        self._source = buffer
-        self._behind = chunk.position if buffer.took(chunk, len(messages)) else None
-        if not messages:
-            self._pass_slice()
-        self.has_room(buffer)
-        return True
-
-    def _pop(self) -> _Item:
-        """Take one message off the slice and number it."""
-        buffer = self._source
-        assert buffer is not None
-        message = self._slice.popleft()
-        message.seq = buffer.progress.begin()
-        self.scope.counters.received += 1
-        if not self._slice:
-            self._pass_slice()
-        return _Item(message, buffer, self.lane(message, buffer))
-
-    def _pass_slice(self) -> None:
-        """Behind the last message of a chunk, reading has come to the chunk's position."""
-        if self._behind is not None and self._source is not None:
-            self._source.progress.mark(self._behind)
-            self.scope.dirty = True
+        self._shut = scope.stopping or self._quiet or self._dismissed or scope.full
 
     async def _dismiss(self) -> None:
         """End the workers, whatever they are doing."""
         self._dismissed = True
-        children = [worker.child for worker in self._workers if worker.child is not None]
+        children = [child for watched in self.watched if (child := watched.child) is not None]
         for child in children:
             child.cancel()
         if children:

@@ -137,12 +137,14 @@ class OrderedOutbox(Outbox):
 
     def put(self, parcel: Parcel) -> None:
         """Queue a parcel."""
-        if not self._queue:
+        first = not self._queue
+        if first:
             self._first_at = asyncio.get_running_loop().time()
         self._queue.append(parcel)
         self._queued += len(parcel.messages)
         self._queued_bytes += parcel.bytes
-        self._wakeup.wake()
+        if first or self._hurried or self._fills_batch():
+            self._wakeup.wake()  # in between, the end of the linger does
 
     async def run(self) -> None:
         """Send, settle, send again what failed, until cancelled."""
@@ -167,9 +169,11 @@ class OrderedOutbox(Outbox):
         most = producer.limits.in_flight if producer.requests is Requests.ORDERED else 1
         if len(self._in_flight) >= most:
             return False
-        limits = producer.limits
-        full = self._queued >= limits.messages or self._queued_bytes >= limits.bytes
-        return full or self._hurried or self._linger_left() <= 0
+        return self._fills_batch() or self._hurried or self._linger_left() <= 0
+
+    def _fills_batch(self) -> bool:
+        limits = self._host.producer.limits
+        return self._queued >= limits.messages or self._queued_bytes >= limits.bytes
 
     def _linger_left(self) -> float:
         return self._first_at + self._linger_s - asyncio.get_running_loop().time()

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from samza_py.errors import SerdeError
-from samza_py.message import Message, Received, Undecodable
+from samza_py.message import Message, Outgoing, Received, Record, Undecodable
 from samza_py.policies import Retry
-from samza_py.runtime.attempt import Attempt, StaleReadError, too_much
-from samza_py.runtime.calling import Caller, ended_call, no_output
+from samza_py.runtime.attempt import StaleReadError, too_much
+from samza_py.runtime.calling import Caller, no_output
 from samza_py.runtime.failures import Failures
 from samza_py.runtime.scope import TaskScope
 from samza_py.runtime.sender import Sender
@@ -48,6 +48,22 @@ class Codec:
         raw = to is None or to.keeps_raw_key(source.key_serde)
         #: None where the key's bytes are passed on as they came.
         self.encode_key: Callable[[Any], Any] | None = None if raw or to is None else to.encode_key
+
+    def fill(self, message: Any) -> bool:
+        """Fill in key and value where they are there and decode; else ``decode`` says why not.
+
+        What came as ``Undecodable`` has no place for them, which is one of the failures here.
+        """
+        try:
+            raw_key, raw_value = message.raw_key, message.raw_value
+            if raw_key is not None:
+                message.key = self.decode_key(raw_key)
+            if raw_value is None:
+                return False
+            message.value = self.decode_value(raw_value)
+        except Exception:
+            return False
+        return True
 
     def decode(self, message: Received) -> Message[Any, Any]:
         """Fill in key and value. Raises ``SerdeError``."""
@@ -95,8 +111,8 @@ class Processor:
     async def process(self, message: Received, codec: Codec, watched: Watched) -> None:
         """Finish a message, one way or another.
 
-        Written out for the call that just succeeds: each function on the way to a handler costs
-        its share again whenever the handler waits.
+        Runners call a plain or async handler themselves, where nothing stands in the way of it:
+        each function on the way to a handler costs its share again whenever the handler waits.
 
         Raises:
             TaskFailedError: the policy is ``Fail()``.
@@ -109,35 +125,7 @@ class Processor:
         except SerdeError as error:
             self.failures.settle(message, error, 0)
             return
-        caller = self._caller
-        if not caller.direct:
-            await self.attempts(decoded, codec, watched, 0, None)
-            return
-        handler: Any = caller.handler
-        attempt = Attempt(self._scope, decoded) if caller.takes_context else None
-        watched.calling = decoded
-        try:
-            result = handler(decoded) if attempt is None else handler(decoded, attempt)
-            if caller.is_async:
-                result = await result
-            if attempt is None and (type(result) in caller.values or caller.is_value(result)):
-                self.send(result, decoded, codec)
-            else:
-                attempt = attempt or Attempt(self._scope, decoded)
-                await caller.unfold(result, decoded, attempt, codec.key_for_output(decoded))
-                attempt.take_effect()
-            self._scope.counters.handled += 1
-            if watched.timed_out is not None:
-                watched.take_timeout()  # too late: the call has succeeded
-        except (Exception, asyncio.CancelledError) as error:
-            failed = ended_call(watched, self._scope.spec, error)
-        else:
-            return
-        finally:
-            if attempt is not None:
-                attempt.closed = True
-            watched.calling = None
-        await self.first_failed(decoded, codec, watched, failed)
+        await self.attempts(decoded, codec, watched, 0, None)
 
     def _is_settled(self, message: Received) -> bool:
         """Whether an output had decided on the message before a rollback; it is settled then."""
@@ -148,17 +136,39 @@ class Processor:
         return error is not None
 
     def send(self, result: Any, message: Message[Any, Any], codec: Codec) -> None:
-        """Send the one value of a call without a context, which is all its effect."""
+        """Send the one value of a call without a context, which is all its effect.
+
+        Written out for a value of a type that the output has taken before.
+        """
         if result is None:
             return
-        to = self._caller.to
+        scope, to = self._scope, self._caller.to
         if to is None:
-            raise no_output(self._scope.spec, result)
-        outgoing = to.result(result, message, codec.key_for_output(message), 0)
-        size = outgoing.size
-        if size > self._scope.max_attempt_bytes:
-            raise too_much(self._scope)
-        self._scope.keep(to, outgoing, size)
+            raise no_output(scope.spec, result)
+        key = message.raw_key
+        if codec.encode_key is not None and key is not None:
+            key = codec.encode_key(message.key)
+        kind = type(result)
+        if kind is Record or kind not in to.taken:
+            outgoing = to.result(result, message, key, 0)
+            data = None
+        else:
+            try:
+                data = to.encode_value(result)
+            except Exception as error:
+                raise to.misfit(error) from error
+            outgoing = Outgoing(to.stream, key, data, message.timestamp_ms, message, to.handler)
+        if type(data) is bytes:
+            size = len(data) if key is None else len(data) + len(key)
+        else:
+            size = outgoing.size
+        if size > scope.max_attempt_bytes:
+            raise too_much(scope)
+        pending = to.pending
+        pending.append(outgoing)
+        total = to.pending_bytes = to.pending_bytes + size
+        if len(pending) >= to.room_messages or total >= to.room_bytes:
+            scope.attention = True
 
     async def first_failed(
         self, message: Message[Any, Any], codec: Codec, watched: Watched, error: BaseException

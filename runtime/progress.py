@@ -2,8 +2,9 @@
 
 A task that works one message at a time tells it by ``last``: one attribute store a message. A task
 with several calls at once numbers its messages (``begin``) and finishes them in any order
-(``finish``); stretches finished beyond the oldest unfinished one are kept as runs, merged as they
-touch, so memory grows with the number of unfinished messages and never with the length of a gap.
+(``finish``). Those finished beyond the oldest unfinished one are first kept one by one, since most
+of them do not have to wait for long; from ``MOST_SINGLE`` on as runs, merged as they touch, so that
+memory grows with the number of unfinished messages and never with the length of a gap.
 
 Offsets advance per partition: a slow message holds back its own place and nothing else.
 """
@@ -15,6 +16,9 @@ from collections.abc import Callable, Sequence
 
 from samza_py.checkpoint import InputProgress, Run
 from samza_py.message import END, Offset, Position, Received
+
+MOST_SINGLE = 1024
+"""So many messages finished out of order are kept one by one."""
 
 
 class _Done:
@@ -53,6 +57,7 @@ class Progress:
         "_inherited",
         "_next",
         "_read_past",
+        "_single",
         "last",
         "lineage",
     )
@@ -68,6 +73,9 @@ class Progress:
         self.last: Received | None = None
         self._next = 0
         self._base = 0
+        #: What is finished beyond the oldest unfinished message: single messages by number, and
+        #: runs by both of their ends.
+        self._single: dict[int, Offset] = {}
         self._by_first: dict[int, _Done] = {}
         self._by_last: dict[int, _Done] = {}
 
@@ -81,19 +89,23 @@ class Progress:
 
     # In any order --------------------------------------------------------------------------
 
-    def begin(self) -> int:
-        """The number of the next message taken."""
+    def begin(self, count: int = 1) -> int:
+        """The number of the next message taken; the ``count - 1`` behind it follow."""
         seq = self._next
-        self._next = seq + 1
+        self._next = seq + count
         return seq
 
     def finish(self, seq: int, offset: Offset) -> None:
         """A numbered message is finished."""
-        if seq == self._base and not self._by_first:
+        if seq == self._base:
             self._base = seq + 1
             self._after = offset
+            if self._single or self._by_first:
+                self._advance()
         else:
-            self._finish(_Done(seq, offset, offset))
+            self._single[seq] = offset
+            if len(self._single) > MOST_SINGLE:
+                self._fold()
 
     def mark(self, position: Position) -> None:
         """Reading has come to a position that has no message of its own."""
@@ -101,7 +113,8 @@ class Progress:
         run = self._passed_run(position)
         if run is not None:
             done.first_offset, done.last_offset = run
-        self._finish(done)
+        self._keep(done)
+        self._advance()
 
     def _passed_run(self, position: Position) -> Run | None:
         """The run of an earlier checkpoint that ends at this position, if one does."""
@@ -111,7 +124,28 @@ class Progress:
             self._read_past.clear()
         return None
 
-    def _finish(self, done: _Done) -> None:
+    def _advance(self) -> None:
+        """Pass what is finished right behind the oldest unfinished message."""
+        single, by_first = self._single, self._by_first
+        while True:
+            if (offset := single.pop(self._base, None)) is not None:
+                self._base += 1
+                self._after = offset
+            elif (done := by_first.pop(self._base, None)) is not None:
+                del self._by_last[done.last]
+                self._base = done.last + 1
+                self._after = done.position
+            else:
+                return
+
+    def _fold(self) -> None:
+        """Make runs of the single messages."""
+        for seq, offset in sorted(self._single.items()):
+            self._keep(_Done(seq, offset, offset))
+        self._single.clear()
+
+    def _keep(self, done: _Done) -> None:
+        """Keep a finished stretch, merged with those that it touches."""
         before = self._by_last.pop(done.first - 1, None)
         if before is not None:
             before.absorb(done)
@@ -120,13 +154,8 @@ class Progress:
         if behind is not None:
             del self._by_last[behind.last]
             done.absorb(behind)
-        if done.first == self._base:
-            self._by_first.pop(done.first, None)
-            self._base = done.last + 1
-            self._after = done.position
-        else:
-            self._by_first[done.first] = done
-            self._by_last[done.last] = done
+        self._by_first[done.first] = done
+        self._by_last[done.last] = done
 
     @property
     def unfinished(self) -> int:
@@ -136,7 +165,14 @@ class Progress:
     @property
     def runs(self) -> int:
         """How many stretches are finished beyond the oldest unfinished message."""
+        self._fold()
         return len(self._by_first) + len(self._read_past) + len(self._inherited)
+
+    def runs_left(self, most: int) -> int:
+        """How many stretches there may be more until there are ``most``, or fewer than that."""
+        left = most - len(self._single) - len(self._by_first)
+        left -= len(self._read_past) + len(self._inherited)
+        return left if left > most // 2 else most - self.runs  # counted only where it matters
 
     # Both ----------------------------------------------------------------------------------
 
@@ -147,6 +183,7 @@ class Progress:
 
     def snapshot(self) -> InputProgress:
         """What a checkpoint says of this partition now."""
+        self._fold()
         runs = [
             Run(done.first_offset, done.last_offset)
             for _, done in sorted(self._by_first.items())

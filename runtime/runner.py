@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from samza_py.message import Partition, Received
+from samza_py.message import Partition
 from samza_py.runtime.buffer import PartitionBuffer
 from samza_py.runtime.calling import Caller
 from samza_py.runtime.chooser import Chooser, EventTimeChooser
@@ -86,15 +86,6 @@ class Runner(ABC):
         if scope.attention:
             scope.hand_over()
         return None if scope.full else self.chooser.choose()
-
-    def lane(self, message: Received, buffer: PartitionBuffer) -> Hashable:
-        """What calls may not overlap over; None where a message has no order."""
-        order = self.scope.spec.order
-        if order == "none":
-            return None
-        if order == "partition":
-            return buffer.key.partition
-        return None if message.raw_key is None else (buffer.key.partition, message.raw_key)
 
     @property
     def exhausted(self) -> bool:

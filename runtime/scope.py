@@ -117,11 +117,12 @@ class TaskScope:
     def keep(self, sender: Sender, message: Outgoing, size: int) -> None:
         """Keep what a call that has succeeded sends; the runner looks up where that fills the room.
 
-        The serial runner writes the same out for its plainest case.
+        What is called for each message (``Processor.send``, the serial runner) writes it out.
         """
-        sender.pending.append(message)
-        sender.pending_bytes += size
-        if sender.crowded:
+        pending = sender.pending
+        pending.append(message)
+        total = sender.pending_bytes = sender.pending_bytes + size
+        if len(pending) >= sender.room_messages or total >= sender.room_bytes:
             self.attention = True
 
     def hand_over(self) -> None:

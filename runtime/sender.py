@@ -36,6 +36,8 @@ class Sender:
         "pending",
         "pending_bytes",
         "port",
+        "room_bytes",
+        "room_messages",
         "stream",
         "taken",
     )
@@ -53,6 +55,9 @@ class Sender:
         self.taken: set[type] = {type(None)}
         self.pending: list[Outgoing] = []
         self.pending_bytes = 0
+        #: The room there was at the last handing over: since then it can only have grown.
+        self.room_messages = port.room_messages
+        self.room_bytes = port.room_bytes
 
     def keeps_raw_key(self, source: Serde[Any]) -> bool:
         """Whether a key of this input serde can be passed on as the bytes it came as."""
@@ -132,18 +137,12 @@ class Sender:
         """The error for a key or value that the output's serdes do not take."""
         return SerdeError(f"the result does not fit output {self.name}: {error}")
 
-    @property
-    def crowded(self) -> bool:
-        """Whether what is kept uses up the room, so that it should be handed over now."""
-        port = self.port
-        return len(self.pending) >= port.room_messages or self.pending_bytes >= port.room_bytes
-
     def hand_over(self, generation: int) -> int:
         """Give what is kept to the outbox; how many messages that were."""
-        pending = self.pending
-        if not pending:
-            return 0
-        self.port.put(pending, self.pending_bytes, generation)
-        self.pending = []
-        self.pending_bytes = 0
+        pending, port = self.pending, self.port
+        if pending:
+            port.put(pending, self.pending_bytes, generation)
+            self.pending = []
+            self.pending_bytes = 0
+        self.room_messages, self.room_bytes = port.room_messages, port.room_bytes
         return len(pending)

@@ -145,10 +145,12 @@ class SerialRunner(Runner):
         try:
             for message in waiting:
                 try:
-                    raw_key = message.raw_key
+                    raw_key, raw_value = message.raw_key, message.raw_value
                     if raw_key is not None:
                         message.key = decode_key(raw_key)
-                    message.value = decode_value(message.raw_value)
+                    if raw_value is None:
+                        raise ValueError
+                    message.value = decode_value(raw_value)
                 except Exception:
                     # Not a message, no value, or bytes that do not decode: rare, so seen to there.
                     try:

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +16,7 @@ from samza_py import BatchFailed, DeadLetter, Fail, Job, Message, Record, Retry,
 from samza_py.connectors.memory import Memory, MemoryStream
 from samza_py.errors import SerdeError, TaskFailedError
 from samza_py.producer import Limits
+from samza_py.serde import Serde
 from tests.runtime.running import progress, run, values
 
 Words = MemoryStream[str, str]
@@ -263,13 +264,27 @@ async def test_what_cannot_be_decoded_goes_by_the_policy_and_never_to_the_handle
     assert asyncio.get_running_loop().time() < 3600  # no retry was waited for
 
 
-async def test_a_tombstone_is_undecodable_where_the_type_has_no_none() -> None:
+class Shouted(Serde[str]):
+    """Text in capitals; its decoder would take anything."""
+
+    def decoder(self) -> Callable[[Any], str]:
+        return lambda data: str(data).upper()
+
+    def encoder(self) -> Callable[[str], Any]:
+        return str.encode
+
+
+@pytest.mark.parametrize("max_concurrency", [1, 3])
+@pytest.mark.parametrize("serde", [str, Shouted()])
+async def test_a_tombstone_is_undecodable_where_the_type_has_no_none(
+    serde: Any, max_concurrency: int
+) -> None:
     memory = Memory()
-    words = memory.stream("words", key=str, value=str, finite=True)
+    words: Words = memory.stream("words", key=str, value=serde, finite=True)
     memory.put(words, "k", None)
     job = Job("tombstones")
 
-    @job.task(words)
+    @job.task(words, max_concurrency=max_concurrency)
     def work(word: Message[str, str]) -> None:
         raise AssertionError
 
