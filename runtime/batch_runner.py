@@ -143,7 +143,7 @@ class BatchRunner(Runner):
             return
 
     def _finish(self, message: Received, buffer: PartitionBuffer) -> None:
-        buffer.progress.finish(message.seq, message.offset)
+        buffer.progress.finish(message)
         self.scope.dirty = True
 
     def _decoded(

@@ -165,7 +165,7 @@ class ConcurrentRunner(Runner):
                 except LeftUnread:
                     pass
                 else:
-                    source.progress.finish(message.seq, message.offset)
+                    source.progress.finish(message)
                     scope.dirty = True
                     if not self._handing_over:
                         self._handing_over = True

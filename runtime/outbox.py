@@ -12,6 +12,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 from samza_py.errors import ConnectorError, UnavailableError
 from samza_py.message import Outgoing
@@ -196,7 +197,7 @@ class OrderedOutbox(Outbox):
         if len(parcels) == 1:
             messages = parcels[0].messages
         else:
-            messages = [message for parcel in parcels for message in parcel.messages]
+            messages = list(chain.from_iterable([parcel.messages for parcel in parcels]))
         if not messages:
             return
         serial = self._host.serial

@@ -1,6 +1,6 @@
 """How far a task has come in one partition: the oldest unfinished message, and what is done beyond.
 
-A task that works one message at a time tells it by ``last``: one attribute store a message. A task
+A task that works one message at a time sets ``last``: one attribute store a message. A task
 with several calls at once numbers its messages (``begin``) and finishes them in any order
 (``finish``). Those finished beyond the oldest unfinished one are first kept one by one, since most
 of them do not have to wait for long; from ``MOST_SINGLE`` on as runs, merged as they touch, so that
@@ -69,7 +69,7 @@ class Progress:
         self._inherited: deque[Run] = deque(start.done)
         #: Those whose messages have come by, while the runner has not come to their place yet.
         self._read_past: deque[Run] = deque()
-        #: The newest finished message, where messages finish in order.
+        #: The newest message before which all is finished; None where ``_after`` says it.
         self.last: Received | None = None
         self._next = 0
         self._base = 0
@@ -95,15 +95,16 @@ class Progress:
         self._next = seq + count
         return seq
 
-    def finish(self, seq: int, offset: Offset) -> None:
+    def finish(self, message: Received) -> None:
         """A numbered message is finished."""
+        seq = message.seq
         if seq == self._base:
             self._base = seq + 1
-            self._after = offset
+            self.last = message
             if self._single or self._by_first:
                 self._advance()
         else:
-            self._single[seq] = offset
+            self._single[seq] = message.offset
             if len(self._single) > MOST_SINGLE:
                 self._fold()
 
@@ -130,11 +131,11 @@ class Progress:
         while True:
             if (offset := single.pop(self._base, None)) is not None:
                 self._base += 1
-                self._after = offset
+                self._after, self.last = offset, None
             elif (done := by_first.pop(self._base, None)) is not None:
                 del self._by_last[done.last]
                 self._base = done.last + 1
-                self._after = done.position
+                self._after, self.last = done.position, None
             else:
                 return
 

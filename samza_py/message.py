@@ -75,26 +75,38 @@ class Message(msgspec.Struct, Generic[K_co, V_co], gc=False, eq=False):
 
     Attributes:
         partition: where it was read.
-        offset: its place in that partition.
+        place: its place in that partition: the text of its offset, or a number that this text ends
+            with. Connectors give whichever they have; all others read ``offset``.
         raw_key: the key's bytes as they were read; None where there is no key.
         raw_value: the value's bytes as they were read (a row for columnar formats); None for a
             tombstone.
         timestamp_ms: event time in milliseconds since 1970; -1 where the system has none.
         headers: names and bytes, in order.
+        prefix: what stands in front of ``place`` in the text of the offset.
         key: the decoded key. None until the runner has decoded it, and where there is none.
         value: the decoded value.
         seq: the runtime's own count within a partition; connectors leave it alone.
     """
 
     partition: Partition
-    offset: Offset
+    place: str | int
     raw_key: bytes | None
     raw_value: Any
     timestamp_ms: int = -1
     headers: Headers = ()
+    prefix: str = ""
     key: K_co = cast("Any", None)  # filled in by the runner before any user sees it
     value: V_co = cast("Any", None)
     seq: int = 0
+
+    @property
+    def offset(self) -> Offset:
+        """Its place in the partition, as text.
+
+        Made when it is asked for: the text of every offset would cost as much as a buffer does,
+        and a commit asks for one in some hundreds.
+        """
+        return Offset(f"{self.prefix}{self.place}")
 
     @property
     def where(self) -> str:

@@ -32,6 +32,8 @@ def test_a_message_says_where_it_stands() -> None:
     assert message.where == "memory.orders[3] offset 881"
     decoded: object = (message.key, message.value, message.timestamp_ms)
     assert decoded == (None, None, -1)
+    in_file: Message[None, str] = Message(PLACE, 881, None, b"v", prefix="orders.csv#1f.9c3b11aa:")
+    assert in_file.offset == "orders.csv#1f.9c3b11aa:881"
     broken = Undecodable(PLACE, Offset("9"), Offset("7"), b"?", SerdeError("no"))
     assert broken.where == "memory.orders[3] offset 9"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from samza_py.connectors.files.cutting import Cutting
 from samza_py.connectors.files.offsets import WHOLE_FILE
@@ -34,9 +34,6 @@ _SMALLEST_BYTES: Final = 64
 """What the runtime counts for an empty message; so many fit into a room at most."""
 
 _NO_RECORDS: Final = Records([], [], 0)
-
-# An alias, as an f-string is not an ``Offset`` to the type checker and a cast costs 60 ns.
-_message = cast("Callable[[Partition, str, None, Any], Message[Any, Any]]", Message)
 
 
 class Cursor:
@@ -183,7 +180,7 @@ class Cursor:
             ]
         else:
             messages += [
-                _message(partition, f"{prefix}{end}", None, value)
+                Message(partition, end, None, value, -1, (), prefix)
                 for value, end in zip(values, ends)  # noqa: B905  # strict would cost 10 ns each
             ]
         self.position = messages[-1].offset
@@ -206,7 +203,7 @@ class Cursor:
 
 
 def _received(partition: Partition, prefix: str, value: Any, end: int) -> Received:
-    offset = Offset(f"{prefix}{end}")
     if isinstance(value, Bad):
+        offset = Offset(f"{prefix}{end}")
         return Undecodable(partition, offset, offset, value.raw, SerdeError(value.why))
-    return _message(partition, offset, None, value)
+    return Message(partition, end, None, value, -1, (), prefix)

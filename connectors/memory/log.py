@@ -27,9 +27,6 @@ from samza_py.message import (
 
 #: What ``size_of`` counts for a message besides its key, value and headers.
 _ENVELOPE: Final = size_of(Message(Partition("", "", ""), Offset("0"), None, None))
-#: Names of the first offsets are kept, since every partition uses the same ones.
-_KEPT_NAMES: Final = 1 << 20
-_names: list[str] = []
 
 
 class Damaged(NamedTuple):
@@ -206,11 +203,10 @@ class Log:
     ) -> tuple[list[Received], int]:
         a, b = start - self.base, stop - self.base
         keys, values, headers = self._keys[a:b], self._values[a:b], self._headers[a:b]
-        names = offset_names(start, stop)
         times = self._times[a:b]
         # Not Message[Any, Any]: calling the alias goes through typing and costs ten times as much.
         rows: Iterator[Received]
-        columns = (repeat(partition), names, keys, values, times)
+        columns = (repeat(partition), range(start, stop), keys, values, times)
         rows = map(Message, *columns, headers) if any(headers) else map(Message, *columns)
         if self.damaged:
             rows = map(_as_received, rows)
@@ -266,15 +262,6 @@ def _plain_size(keys: list[bytes | None], values: list[Any], headers: list[Heade
     except TypeError:  # a tombstone among them
         return None
     return size + _ENVELOPE * len(values)
-
-
-def offset_names(start: int, stop: int) -> list[Offset]:
-    """The offsets of a range as text; those that every log has are made only once."""
-    if stop > _KEPT_NAMES:
-        return [Offset(str(at)) for at in range(start, stop)]
-    if stop > len(_names):
-        _names.extend(map(str, range(len(_names), stop)))
-    return _names[start:stop]  # type: ignore[return-value]  # the same text, made in one go
 
 
 def parsed(offset: str) -> int:

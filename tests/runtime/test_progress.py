@@ -33,8 +33,8 @@ def offset(number: int) -> Offset:
     return Offset(str(number))
 
 
-def message(number: int, size: int = 1) -> Message[Any, Any]:
-    return Message(PLACE, offset(number), None, b"x" * size)
+def message(number: int, size: int = 1, *, seq: int = 0) -> Message[Any, Any]:
+    return Message(PLACE, number, None, b"x" * size, seq=seq)
 
 
 def covered(progress: InputProgress, upto: int) -> set[int]:
@@ -63,7 +63,7 @@ def test_messages_finish_in_any_order_and_the_snapshot_is_exactly_those(
     progress = Progress(InputProgress(offset(-1)))
     numbers = [progress.begin() for _ in range(25)]
     for number in order[:until]:
-        progress.finish(numbers[number], offset(number))
+        progress.finish(message(number, seq=numbers[number]))
         sound(progress.snapshot())
     finished = set(order[:until])
     assert covered(progress.snapshot(), 25) == finished
@@ -81,7 +81,7 @@ def test_gaps_in_the_offsets_make_no_runs(data: st.DataObject) -> None:
     numbers = [progress.begin() for _ in offsets]
     order = data.draw(st.permutations(range(len(offsets))))
     for index in order:
-        progress.finish(numbers[index], offset(offsets[index]))
+        progress.finish(message(offsets[index], seq=numbers[index]))
     assert progress.snapshot() == InputProgress(offset(offsets[-1]))
     assert progress.unfinished == 0
 
@@ -117,7 +117,8 @@ class World:
                     progress.last = one
                     _used_up(buffer, progress)
                 else:
-                    progress.finish(seq, one.offset)
+                    one.seq = seq
+                    progress.finish(one)
             elif action == "commit":
                 self.kept = progress.snapshot()
                 sound(self.kept)
@@ -212,7 +213,7 @@ def test_a_run_stays_in_every_snapshot_until_its_place_is_passed() -> None:
     assert buffer.took(second, 0)
     progress.mark(second.position)
     assert progress.snapshot() == InputProgress(offset(0), "", (Run(offset(2), offset(3)),))
-    progress.finish(seq, offset(1))
+    progress.finish(message(1, seq=seq))
     assert progress.snapshot() == InputProgress(offset(3))
 
 

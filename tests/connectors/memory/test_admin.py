@@ -160,11 +160,3 @@ async def test_offsets_are_compared_as_numbers() -> None:
     assert asked.compare(Offset("10"), Offset("-1")) > 0
     with pytest.raises(CorruptCheckpointError):
         asked.compare(Offset("a"), Offset("1"))
-
-
-def test_offsets_beyond_those_that_are_kept_are_made_as_needed() -> None:
-    from samza_py.connectors.memory.log import offset_names
-
-    start = (1 << 20) - 1
-    assert offset_names(start, start + 3) == [str(start + n) for n in range(3)]
-    assert offset_names(2, 4) == ["2", "3"]
