@@ -131,8 +131,14 @@ class Play:
                 break
             await asyncio.sleep(self._draw.random() * 3.0)
         if self._draw.random() < 0.3:
-            # A finished job that is started again finds nothing to do.
-            await self._stage.end_of(self._stage.start("c0"))
+            # A finished job that is started again finds nothing to do but timers that are due.
+            while not await self._ends_by_itself():
+                pass
+
+    async def _ends_by_itself(self) -> bool:
+        incarnation = self._stage.start("c0")
+        await self._stage.end_of(incarnation)
+        return not incarnation.dead and incarnation.aborted_s is None
 
     async def _act_on(self, incarnation: Incarnation) -> None:
         every = self._scenario.trouble.acts_every_s
@@ -182,8 +188,8 @@ class Play:
                 await asyncio.sleep(self._draw.random() * 4.0)
                 if self._draw.random() < 0.7:
                     self._stage.script.gone(name)
-            elif self._stage.ledger.complete:
-                return
+            elif self._stage.ledger.complete and incarnation.aborted_s is None:
+                return  # else it may have left a transaction open, which the next start ends
             await asyncio.sleep(self._draw.random() * 3.0)
 
     async def _balance(self) -> None:
