@@ -109,13 +109,16 @@ class Outbox(ABC):
 
 
 class _Batch:
-    """A batch in flight: its parcels, and what will become of it."""
+    """A batch in flight: its parcels, what will become of it, and which producer has it."""
 
-    __slots__ = ("outcome", "parcels")
+    __slots__ = ("outcome", "parcels", "serial")
 
-    def __init__(self, parcels: list[Parcel], outcome: asyncio.Future[Failures]) -> None:
+    def __init__(
+        self, parcels: list[Parcel], outcome: asyncio.Future[Failures], serial: int
+    ) -> None:
         self.parcels = parcels
         self.outcome = outcome
+        self.serial = serial
 
 
 class OrderedOutbox(Outbox):
@@ -170,6 +173,8 @@ class OrderedOutbox(Outbox):
         most = producer.limits.in_flight if producer.requests is Requests.ORDERED else 1
         if len(self._in_flight) >= most:
             return False
+        if self._in_flight and self._in_flight[-1].serial != self._host.serial:
+            return False  # another output had it renewed: the new one knows of no failure to keep
         return self._fills_batch() or self._hurried or self._linger_left() <= 0
 
     def _fills_batch(self) -> bool:
@@ -211,7 +216,7 @@ class OrderedOutbox(Outbox):
             await self._broke(serial, error)
         else:
             outcome.add_done_callback(lambda _: self._wakeup.wake())
-            self._in_flight.append(_Batch(parcels, outcome))
+            self._in_flight.append(_Batch(parcels, outcome, serial))
 
     def _compose(self) -> list[Parcel]:
         """Take the next batch off the queue, splitting a parcel that is too large for it."""
