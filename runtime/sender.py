@@ -53,6 +53,7 @@ class Sender:
         self._content: Any = output.value_serde.content
         #: Types of values that the output has been found to take.
         self.taken: set[type] = {type(None)}
+        #: Stays the same list: a runner keeps its ``append`` over a slice.
         self.pending: list[Outgoing] = []
         self.pending_bytes = 0
         #: The room there was at the last handing over: since then it can only have grown.
@@ -139,10 +140,11 @@ class Sender:
 
     def hand_over(self, generation: int) -> int:
         """Give what is kept to the outbox; how many messages that were."""
-        pending, port = self.pending, self.port
-        if pending:
-            port.put(pending, self.pending_bytes, generation)
-            self.pending = []
+        port = self.port
+        count = len(self.pending)
+        if count:
+            port.put(self.pending[:], self.pending_bytes, generation)
+            self.pending.clear()
             self.pending_bytes = 0
         self.room_messages, self.room_bytes = port.room_messages, port.room_bytes
-        return len(pending)
+        return count

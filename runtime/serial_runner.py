@@ -129,16 +129,19 @@ class SerialRunner(Runner):
         )
         caller = self.caller
         handler, takes_context, is_async = caller.handler, caller.takes_context, caller.is_async
-        known, to = caller.values, caller.to
+        known = caller.values
         held_here, held_by_output = _HELD_HERE, _HELD_BY_OUTPUT
+        to: Any = caller.to
+        taken: set[type] = set() if to is None or takes_context else to.taken
         stream, sent_by, most = "", "", 0
         encode_value: Any = None
+        append: Any = None
         if to is not None:
             stream, sent_by, encode_value = to.stream, to.handler, to.encode_value
+            append = to.pending.append
             most = min(scope.max_attempt_bytes, to.port.room_bytes)
-        #: The type of the last result, and whether such a one is sent below, without a detour.
+        #: The type of the last result, where it is one that is sent below, without a detour.
         plain: type | None = None
-        straight = False
         attempt: Attempt | None = None
         waiting = iter(messages)
         others, in_hand = 0, 1
@@ -172,19 +175,7 @@ class SerialRunner(Runner):
                     if is_async:
                         result = await result
                     kind = type(result)
-                    if kind is not plain:
-                        plain, straight = None, False  # also where the next line raises
-                        if kind in known or caller.is_value(result):
-                            if to is not None and kind is not Record and result is not None:
-                                to.take(kind)
-                                straight = not takes_context
-                            plain = kind
-                        else:
-                            attempt = Attempt(scope, message) if attempt is None else attempt
-                            key = codec.key_for_output(message)
-                            await caller.unfold(result, message, attempt, key)
-                            result = None
-                    if straight and to is not None:
+                    if kind is plain:
                         if encode_key is not None and raw_key is not None:
                             raw_key = encode_key(message.key)
                         try:
@@ -198,15 +189,21 @@ class SerialRunner(Runner):
                             size = len(data) if raw_key is None else len(data) + len(raw_key)
                         else:
                             size = outgoing.size
-                        # Not in local variables: a commit may have taken both during the call.
+                        # Not in a local variable: a commit may have taken all during the call.
                         total = to.pending_bytes + size
                         if total >= most:
                             if size > scope.max_attempt_bytes:
                                 raise too_much(scope)
                             scope.attention = True
-                        to.pending.append(outgoing)
+                        append(outgoing)
                         to.pending_bytes = total
                         held = held_by_output
+                    elif kind not in known and not caller.is_value(result):
+                        attempt = Attempt(scope, message) if attempt is None else attempt
+                        await caller.unfold(result, message, attempt, codec.key_for_output(message))
+                        attempt.closed = True
+                        attempt.take_effect()
+                        held, attempt = held_here + attempt.number, None
                     elif attempt is not None:
                         attempt.closed = True
                         if result is not None:
@@ -218,6 +215,7 @@ class SerialRunner(Runner):
                     else:
                         self.processor.send(result, message, codec)
                         held = held_by_output
+                        plain = kind if kind in taken and kind is not Record else None
                 except (Exception, asyncio.CancelledError) as error:
                     if attempt is not None:
                         attempt.closed = True

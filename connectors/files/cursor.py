@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from collections.abc import Callable
+from itertools import repeat
 from typing import Any, Final
 
 from samza_py.connectors.files.cutting import Cutting
@@ -179,10 +180,10 @@ class Cursor:
                 for value, end in zip(values, ends, strict=True)
             ]
         else:
-            messages += [
-                Message(partition, end, None, value, -1, (), prefix)
-                for value, end in zip(values, ends)  # noqa: B905  # strict would cost 10 ns each
-            ]
+            # In one go, without a step in Python for each.
+            no_key, no_time, no_headers = repeat(None), repeat(-1), repeat(())
+            fields = (repeat(partition), ends, no_key, values, no_time, no_headers, repeat(prefix))
+            messages += map(Message, *fields)
         self.position = messages[-1].offset
         if last == len(records.ends):
             self._pass_block()
