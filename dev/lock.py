@@ -21,7 +21,6 @@ LISTS = {
     "dev": [*PROJECT, "--group", "dev"],
     "test": [*PROJECT, "--group", "test", "-c", str(LOCKS / "dev.txt")],
     "run": [*PROJECT, "--group", "build", "-c", str(LOCKS / "dev.txt")],
-    "reference": [*PROJECT, "--group", "reference", "-c", str(LOCKS / "dev.txt")],
     "audit": ["--group", "audit"],
     "demo": ["--group", "demo", "--no-deps"],
 }

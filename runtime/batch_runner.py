@@ -138,7 +138,7 @@ class BatchRunner(Runner):
         self.has_room(buffer)
         self._caller.codec = codec
         try:
-            await self._run(self._decoded(messages, codec, buffer), codec, buffer)
+            await self._run(await self._decoded(messages, codec, buffer), codec, buffer)
         except LeftUnread:
             return
 
@@ -146,7 +146,7 @@ class BatchRunner(Runner):
         buffer.progress.finish(message)
         self.scope.dirty = True
 
-    def _decoded(
+    async def _decoded(
         self, messages: Sequence[Received], codec: Codec, buffer: PartitionBuffer
     ) -> list[AnyMessage]:
         """The messages for the handler; those that are not for it are settled here."""
@@ -158,9 +158,9 @@ class BatchRunner(Runner):
                 if rejection is None:
                     batch.append(codec.decode(message))
                     continue
-                self.processor.failures.settle(message, rejection, 1)
+                await self.processor.failures.settle(message, rejection, 1)
             except SerdeError as error:
-                self.processor.failures.settle(message, error, 0)
+                await self.processor.failures.settle(message, error, 0)
             self._finish(message, buffer)
         return batch
 

@@ -97,10 +97,10 @@ class ConcurrentRunner(Runner):
 
     def _rouse(self) -> None:
         """Wake idle workers, or make new ones, as long as there is work for them."""
-        self._look()
+        self._hand_over()
         while self._running < self._most:
             worker = self._idle[-1] if self._idle else _Worker()
-            if not self._take(worker):
+            if self._shut or not self._lanes.take(worker):
                 return
             self._running += 1
             if worker.watched.child is None:
@@ -177,7 +177,9 @@ class ConcurrentRunner(Runner):
                     await self.give_way()
                 if self._dismissed:
                     return  # the handler has swallowed its cancellation
-                if not self._take(worker):
+                if scope.attention:
+                    self._hand_over()
+                if self._shut or not lanes.take(worker):
                     self._running -= 1
                     self._idle.append(worker)
                     scope.wakeup.wake()
@@ -189,20 +191,14 @@ class ConcurrentRunner(Runner):
             scope.wakeup.wake()
 
     def _hand_over(self) -> None:
-        """Once for all attempts that ended in this turn of the loop."""
+        """Give what is finished to the outboxes, and see what room they have then.
+
+        Once for all attempts that ended in a turn of the loop, and when one has filled an output:
+        no other may start then.
+        """
         self._handing_over = False
         self.scope.hand_over()
         self._look()
-
-    def _take(self, worker: _Worker) -> bool:
-        """Put the next message into a worker's hand; false where there is none or none may start.
-
-        Whether one may start is asked before each, as each may fill an output.
-        """
-        if self.scope.attention:
-            self.scope.hand_over()
-            self._look()
-        return not self._shut and self._lanes.take(worker)
 
     def _look(self) -> None:
         scope = self.scope

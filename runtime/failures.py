@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
 from samza_py.errors import ConnectorError, TaskFailedError
-from samza_py.message import Outgoing, Partition, Received
+from samza_py.message import Offset, Outgoing, Partition, Received
 from samza_py.policies import DeadLetter, ErrorPolicy, Retry, Skip, final_policy
 from samza_py.runtime.scope import TaskScope
 from samza_py.runtime.sender import Sender
@@ -57,6 +57,7 @@ class Failures:
         policies: the policy in force, by ``system.stream`` of the input.
         fail: called with an error that ends the job, from where nothing can be raised.
         max_bytes: the largest message an output takes, by output name.
+        place_of: where a person finds a message, as ``Admin.place_of`` says it.
     """
 
     def __init__(
@@ -65,11 +66,13 @@ class Failures:
         policies: Mapping[str, ErrorPolicy],
         fail: Callable[[TaskFailedError], None],
         max_bytes: Mapping[str, int],
+        place_of: Callable[[Partition, Offset], Awaitable[str | None]],
     ) -> None:
         self._scope = scope
         self._policies = policies
         self._fail = fail
         self._max_bytes = max_bytes
+        self._place_of = place_of
         self._skips = _Throttle(SKIP_LOG_S)
         self._letters = _Throttle(LETTER_LOG_S)
 
@@ -84,7 +87,7 @@ class Failures:
             return None
         return policy if isinstance(error, policy.on) else None
 
-    def settle(self, message: Received, error: Exception, attempts: int) -> None:
+    async def settle(self, message: Received, error: Exception, attempts: int) -> None:
         """Do what the policy says when no further call is made.
 
         Args:
@@ -95,22 +98,24 @@ class Failures:
         Raises:
             TaskFailedError: the policy is ``Fail()``.
         """
-        kept = self._last_resort(message, error, attempts)
+        place = await self._place_of(message.partition, message.offset)
+        kept = self._last_resort(message, error, attempts, place)
         if kept is not None:
             sender, letter = kept
             self._scope.keep(sender, letter, letter.size)
 
     def _last_resort(
-        self, message: Received, error: Exception, attempts: int
+        self, message: Received, error: Exception, attempts: int, place: str | None = None
     ) -> tuple[Sender, Outgoing] | None:
         """Skip, fail, or make the dead letter and say where it goes."""
         last = final_policy(self.policy(message.partition))
         if isinstance(last, DeadLetter):
-            return self._dead_letter(last, message, error, attempts)
+            return self._dead_letter(last, message, error, attempts, place)
+        where = message.where if place is None else f"{place} ({message.where})"
         if isinstance(last, Skip):
-            self._skip(message, error)
+            self._skip(message, where, error)
             return None
-        raise self._failed(message, error, attempts) from error
+        raise self._failed(where, error, attempts) from error
 
     def rejected(self, message: Outgoing, error: ConnectorError, generation: int) -> None:
         """An output refused a message for good, long after its call succeeded.
@@ -137,33 +142,38 @@ class Failures:
             sender.port.put([letter], letter.size, generation)
             self._scope.counters.sent += 1
 
-    def _failed(self, message: Received, error: Exception, attempts: int) -> TaskFailedError:
+    def _failed(self, where: str, error: Exception, attempts: int) -> TaskFailedError:
         name = type(error).__name__
         cause = f"{name}: {error}" if str(error) else name
         tries = max(attempts, 1)
-        return TaskFailedError(self._scope.name, message.where, tries, cause, hint=_HOW_TO_GO_ON)
+        return TaskFailedError(self._scope.name, where, tries, cause, hint=_HOW_TO_GO_ON)
 
-    def _skip(self, message: Received, error: Exception) -> None:
+    def _skip(self, message: Received, where: str, error: Exception) -> None:
         self._scope.counters.skipped += 1
         more = self._skips.more()
         if more is not None:
-            where = message.where
             told = _fields(self._scope.name, message)
             logger.warning(
                 "task %s skipped %s%s: %r", self._scope.name, where, more, error, extra=told
             )
 
     def _dead_letter(
-        self, policy: DeadLetter, message: Received, error: Exception, attempts: int
+        self,
+        policy: DeadLetter,
+        message: Received,
+        error: Exception,
+        attempts: int,
+        place: str | None,
     ) -> tuple[Sender, Outgoing]:
         sender = self._scope.senders[str(policy.to)]
         limit = self._max_bytes.get(str(policy.to))
-        letter = dead_letter(sender.stream, self._scope.name, message, error, attempts, limit)
+        task = self._scope.name
+        letter = dead_letter(sender.stream, task, message, error, attempts, limit, place)
         self._scope.counters.dead += 1
         more = self._letters.more()
         if more is not None:
-            task, where, to = self._scope.name, message.where, policy.to
-            told = _fields(task, message)
+            where = message.where if place is None else place
+            to, told = policy.to, _fields(task, message)
             logger.info("task %s sent %s to %s%s: %r", task, where, to, more, error, extra=told)
         return sender, letter
 
@@ -174,7 +184,13 @@ def _fields(task: str, message: Received) -> dict[str, str]:
 
 
 def dead_letter(
-    stream: str, task: str, message: Received, error: Exception, attempts: int, limit: int | None
+    stream: str,
+    task: str,
+    message: Received,
+    error: Exception,
+    attempts: int,
+    limit: int | None,
+    place: str | None = None,
 ) -> Outgoing:
     """The dead letter for a message: its bytes unchanged, everything else in headers.
 
@@ -185,6 +201,7 @@ def dead_letter(
         error: why it failed.
         attempts: calls made.
         limit: bytes that the output takes; a longer value is cut and its length and SHA-256 kept.
+        place: where a person finds the source, where that is known.
     """
     value = message.raw_value
     if value is not None and not isinstance(value, bytes):
@@ -198,6 +215,8 @@ def dead_letter(
         ("samza-error-type", type(error).__qualname__.encode()),
         ("samza-error", str(error)[:4096].encode(errors="replace")),
     ]
+    if place is not None:
+        headers.append(("samza-place", place.encode(errors="replace")))
     room = None if limit is None else max(0, limit - len(message.raw_key or b"") - 8192)
     if value is not None and room is not None and len(value) > room:
         headers.append(("samza-truncated", b"true"))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from samza_py.admin import Admin
 from samza_py.resolved import ResolvedJob
@@ -15,6 +15,7 @@ from samza_py.resource import AsyncResource
 from samza_py.runtime.backoff import retried
 from samza_py.runtime.children import Children
 from samza_py.runtime.intake import Intake
+from samza_py.runtime.lifespan import Lifespan
 from samza_py.runtime.producing import ProducerHost
 from samza_py.runtime.sending import claim_scoped, made_outbox
 from samza_py.runtime.services import Services
@@ -63,7 +64,7 @@ async def opened_services(
         timeout_s,
     )
     plan = TaskPlan(resolved, admins)
-    resources = await _resources(resolved, stack)
+    resources = await stack.enter_async_context(Lifespan(resolved))
     services = Services(resolved, resources, store, admins, plan, threads, on_stop)
     for name, system in resolved.systems.items():
         inputs = resolved.inputs_of(name)
@@ -114,13 +115,6 @@ async def _create(name: str, admin: Admin, resolved: ResolvedJob, timeout_s: flo
         made = await retried(what, lambda: admin.create(outputs), timeout_s=timeout_s)
         for stream in made:
             logger.info("created %s.%s", name, stream)
-
-
-async def _resources(resolved: ResolvedJob, stack: AsyncExitStack) -> Any:
-    if resolved.resources is not None:
-        return await stack.enter_async_context(resolved.resources)
-    lifespan = resolved.job.lifespan
-    return None if lifespan is None else await stack.enter_async_context(lifespan())
 
 
 async def _open_producer(

@@ -118,21 +118,20 @@ class Processor:
             TaskFailedError: the policy is ``Fail()``.
             LeftUnread: the task stops while the message waits for another attempt.
         """
-        if self._is_settled(message):
+        if self._scope.condemned and await self._is_settled(message):
             return
         try:
             decoded = codec.decode(message)
         except SerdeError as error:
-            self.failures.settle(message, error, 0)
+            await self.failures.settle(message, error, 0)
             return
         await self.attempts(decoded, codec, watched, 0, None)
 
-    def _is_settled(self, message: Received) -> bool:
+    async def _is_settled(self, message: Received) -> bool:
         """Whether an output had decided on the message before a rollback; it is settled then."""
-        condemned = self._scope.condemned
-        error = condemned.get((message.partition, message.offset)) if condemned else None
+        error = self._scope.condemned.get((message.partition, message.offset))
         if error is not None:
-            self.failures.settle(message, error, 1)
+            await self.failures.settle(message, error, 1)
         return error is not None
 
     def send(self, result: Any, message: Message[Any, Any], codec: Codec) -> None:
@@ -212,7 +211,7 @@ class Processor:
             if error is not None:
                 retry = self.failures.may_retry(message, error, made)
                 if retry is None:
-                    self.failures.settle(message, error, made)
+                    await self.failures.settle(message, error, made)
                     return
                 await self._back_off(retry, made)
                 self._scope.counters.retries += 1

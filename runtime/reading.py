@@ -93,6 +93,8 @@ def _say_where_it_goes_on(planned: PlannedTask, checkpoint: Checkpoint) -> None:
     shown = ", ".join(places)
     if len(places) > MOST_PLACES:
         shown = f"{len(places)} partitions, the first {places[0]}"
+    if all(checkpoint.inputs[p].after is END for p in planned.inputs if p in checkpoint.inputs):
+        shown += "; --ignore-checkpoint begins again"
     told = {"task": planned.name}
     logger.info("task %s goes on from its checkpoint: %s", planned.name, shown, extra=told)
 

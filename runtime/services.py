@@ -10,6 +10,7 @@ from typing import Any
 
 from samza_py.admin import Admin
 from samza_py.checkpoint import CheckpointStore
+from samza_py.message import Offset, Partition
 from samza_py.resolved import ResolvedJob
 from samza_py.runtime.intake import Intake
 from samza_py.runtime.outbox import Outbox
@@ -53,6 +54,10 @@ class Services:
     limits: dict[Limit, asyncio.Semaphore] = field(default_factory=dict[Limit, asyncio.Semaphore])
     waiting: set[Wakeup] = field(default_factory=set[Wakeup])
     started_over: set[str] = field(default_factory=set[str])
+
+    async def place_of(self, partition: Partition, offset: Offset) -> str | None:
+        """Where a person finds a message, where its system knows it better than by the offset."""
+        return await self.admins[partition.system].place_of(partition, offset)
 
     def starts_over(self, task: str) -> bool:
         """Whether a task is to ignore its checkpoint: only at its first start in this container."""

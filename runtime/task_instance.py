@@ -141,7 +141,9 @@ class TaskInstance:
         self.scope.condemned = self._condemned
         self._stalls = StallWatch(self.scope, options.stall_after_s)
         policies = {str(i): spec.policy(i, services.resolved.job.on_error) for i in spec.inputs}
-        self._failures = Failures(self.scope, policies, self._spoil, self._sending.max_bytes)
+        self._failures = Failures(
+            self.scope, policies, self._spoil, self._sending.max_bytes, services.place_of
+        )
         self._make_runner()
         kept = {} if checkpoint is None else self._kept(checkpoint.inputs)
         stores = Stores(overlays, services.store)
@@ -186,7 +188,7 @@ class TaskInstance:
         spec, scope = self.planned.spec, self.scope
         handler = spec.handler
         if spec.kind == "object":
-            self._task = handler()
+            self._task = self._made(handler)
             handler = self._task.process
         kind = BatchCaller if spec.kind == "batch" else Caller
         caller = kind(scope, handler, self._services.threads, self._services.limit(spec.limit))
@@ -201,6 +203,14 @@ class TaskInstance:
         self.runner = runner(
             scope, processor, caller, self._buffers, self._has_room, self._task, runs
         )
+
+    def _made(self, make: Any) -> Any:
+        """The task's object; what its class raises is the user's own."""
+        try:
+            return make()
+        except Exception as error:
+            cause = f"{type(error).__name__}: {error}"
+            raise TaskFailedError(self.name, "the making of its object", 1, cause) from error
 
     # Running -----------------------------------------------------------------------------------
 

@@ -106,6 +106,14 @@ class Admin(AsyncResource):
             CorruptCheckpointError: one of them is not an offset of this system.
         """
 
+    async def place_of(self, partition: Partition, offset: Offset) -> str | None:
+        """Where a person finds a message, such as a file and its line; None: its offset says it.
+
+        Called for messages that failed, before their policy is carried out, and for no others. May
+        take a moment; never raises.
+        """
+        return None
+
     async def create(self, streams: Collection[str]) -> Sequence[str]:
         """Make the declared streams that are missing, and give their names; [] where all exist.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, Unpack, cast, overload
@@ -127,6 +128,7 @@ class Job(Generic[R]):
         if not name or not all(c.isalnum() or c in "-_." for c in name) or name.startswith("."):
             raise ConfigError("job name", "must be letters, digits, '-', '_' and '.'", name)
         refuse_no_policy("job.on_error", on_error)
+        _refuse_other_types(lifespan, checkpoints, coordinator)
         self.name = name
         self.lifespan = lifespan
         self.checkpoints = checkpoints
@@ -382,6 +384,24 @@ class Job(Generic[R]):
 
     def __repr__(self) -> str:
         return f"<Job {self.name}: {', '.join(task.name for task in self.tasks)}>"
+
+
+def _refuse_other_types(lifespan: object, checkpoints: object, coordinator: object) -> None:
+    """Say what a job takes where something else was given: nothing else would before a run."""
+    if checkpoints is not None and not isinstance(checkpoints, Checkpoints):
+        why = "takes checkpoints, such as LocalCheckpoints(path) of samza_py.connectors.local"
+        raise ConfigError("job.checkpoints", why, checkpoints)
+    if coordinator is not None and not isinstance(coordinator, Coordination):
+        raise ConfigError("job.coordinator", "takes a Coordination", coordinator)
+    if lifespan is None:
+        return
+    if not callable(lifespan):
+        raise ConfigError("job.lifespan", "takes the function itself; it is called later", lifespan)
+    # What contextlib makes of a generator function leaves the function itself below it.
+    below = inspect.unwrap(lifespan)
+    if inspect.isasyncgenfunction(lifespan) or inspect.isgeneratorfunction(below):
+        why = "takes an async context manager: an `async def` with @asynccontextmanager above it"
+        raise ConfigError("job.lifespan", why, getattr(below, "__name__", below))
 
 
 def _options(given: dict[str, Any]) -> JobOptions:

@@ -29,6 +29,7 @@ from samza_py import connectors
 from samza_py.errors import ConfigError, JobFileError
 from samza_py.interruption import end_watch, say_interrupted
 from samza_py.job import Job
+from samza_py.nearest import nearest
 
 _NAME = re.compile(r"^(?P<place>.*?)(?::(?P<name>[A-Za-z_]\w*))?$", re.DOTALL)
 
@@ -76,10 +77,13 @@ def run_from_main(job: Job[Any]) -> None:
         job: the one to run; the arguments are those of ``samza-py run``, without the job.
 
     Raises:
-        ConfigError: the file is being imported, not run.
+        ConfigError: the file is being imported, not run; or an event loop runs here already.
     """
     if _loading.get():
         why = 'stands outside of `if __name__ == "__main__":`; move it below such a line'
+        raise ConfigError("job.run()", why)
+    if _in_a_loop():
+        why = "starts an event loop, and one runs here already; write `await job.arun()`"
         raise ConfigError("job.run()", why)
     try:
         from samza_py.cli.running import run_here
@@ -88,6 +92,14 @@ def run_from_main(job: Job[Any]) -> None:
     except KeyboardInterrupt:
         code = say_interrupted()
     sys.exit(code)
+
+
+def _in_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 async def run_in_loop(job: Job[Any]) -> None:
@@ -149,26 +161,23 @@ def _import_file(place: str) -> ModuleType:
 def _check_file(path: Path, place: str) -> None:
     if path.is_dir():
         inside = sorted(p.name for p in path.glob("*.py"))[:5]
-        hint = f"; name a file in it, such as {path / inside[0]}" if inside else ""
-        raise ConfigError("JOB", f"is a folder{hint}", place)
+        such = path / inside[0] if inside else "orders.py"
+        where = "in it" if inside else "of a job"
+        raise ConfigError("JOB", f"is a folder; name a file {where}, such as {such}", place)
     if path.is_file():
+        if not os.access(path, os.R_OK):
+            raise ConfigError("JOB", "cannot be read: you lack the right to; chmod u+r it", place)
         return
     if "\\" in place and Path(place.replace("\\", "/")).is_file():
         raise ConfigError("JOB", f"write it with slashes: {place.replace(chr(92), '/')}", place)
     beside = sorted(p.name for p in path.parent.glob("*.py")) if path.parent.is_dir() else []
-    close = _close(path.name, beside)
+    close = nearest(path.name, beside)
     hint = f"; did you mean {path.parent / close}?" if close else ""
     if not hint and path.suffix != ".py":
         hint = "; the name of a job file ends in .py"
     elif not hint and "\\" not in place:
         hint = f"; `samza-py new {place}` writes one to begin with"
     raise ConfigError("JOB", f"there is no such file in {Path.cwd()}{hint}", place)
-
-
-def _close(name: str, names: list[str]) -> str | None:
-    import difflib
-
-    return next(iter(difflib.get_close_matches(name, names, n=1)), None)
 
 
 def _import_module(place: str) -> ModuleType:
@@ -266,8 +275,28 @@ def _why(error: Exception) -> str:
     if isinstance(error, SyntaxError):
         return "is not valid Python"
     if isinstance(error, ModuleNotFoundError):
-        return f"imports {error.name}, which is not installed for {sys.executable}"
+        return f"imports {error.name}, which is not installed for {sys.executable}{_meant(error)}"
+    if isinstance(error, ImportError):
+        return f"imports what is not there{_meant(error)}"
     return f"failed while it was imported: {type(error).__name__}"
+
+
+def _meant(error: ImportError) -> str:
+    """Which module, or which name of one, was probably meant."""
+    name = error.name or ""
+    wrong = re.match(r"cannot import name '(\w+)'", error.msg)
+    above, _, last = name.rpartition(".")
+    if wrong is not None:
+        known, last, above = dir(sys.modules.get(name)), wrong[1], name
+    elif above in sys.modules:
+        paths = getattr(sys.modules[above], "__path__", [])
+        known = [module.name for module in iter_modules(paths)]
+    else:
+        known = [] if above else sorted(sys.stdlib_module_names)
+    close = nearest(last, known, likeness=0.75)
+    if close is None:
+        return ""
+    return f"; did you mean {close} of {above}?" if above else f"; did you mean {close}?"
 
 
 # Finding the job -----------------------------------------------------------------------------
@@ -295,7 +324,7 @@ def _named_job(module: ModuleType, place: str, name: str, jobs: dict[str, Job[An
     if value is not None:
         why = f"is a {type(value).__name__}, not a Job"
     else:
-        close = _close(name, list(jobs))
+        close = nearest(name, jobs)
         why = "is not in the file" + (f"; did you mean {place}:{close}?" if close else "")
         if not close and jobs:
             why += f"; there are: {', '.join(jobs)}"

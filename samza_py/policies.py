@@ -13,7 +13,7 @@ late. Flat and closed on purpose: one ``match`` in the runtime covers all of it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from samza_py.errors import ConfigError
 from samza_py.system import Output
@@ -37,9 +37,18 @@ class DeadLetter:
     Args:
         to: an output that takes bytes. The key and value are the source's bytes unchanged; where
             it came from and what went wrong stand in ``samza-*`` headers.
+
+    Raises:
+        ConfigError: it is no output.
     """
 
     to: Output[Any, Any]
+
+    def __post_init__(self) -> None:
+        # Not everybody runs a type checker.
+        if not isinstance(cast("object", self.to), Output):
+            why = "takes the output object that was declared, such as files.dead_letters(...)"
+            raise ConfigError("DeadLetter.to", why, self.to)
 
 
 LastResort: TypeAlias = Fail | Skip | DeadLetter
@@ -76,12 +85,15 @@ class Retry:
         on: tuple[type[Exception], ...] = (Exception,),
         then: LastResort | None = None,
     ) -> None:
-        if attempts < 1:
-            raise ConfigError(
-                "Retry.attempts", "counts the first call too, so at least 1", attempts
-            )
-        if isinstance(then, Retry):
+        number = cast("object", attempts)
+        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+            why = "is a number that counts the first call too, so at least 1"
+            raise ConfigError("Retry.attempts", why, attempts)
+        if then is not None and not isinstance(cast("object", then), Fail | Skip | DeadLetter):
             raise ConfigError("Retry.then", "must be Fail(), Skip() or DeadLetter(...)", then)
+        if not isinstance(cast("object", on), tuple) or not all(map(_is_exception, on)):
+            why = "takes a tuple of exception classes, such as (OSError, TimeoutError)"
+            raise ConfigError("Retry.on", why, on)
         put = object.__setattr__
         put(self, "attempts", attempts)
         put(self, "backoff_s", seconds(backoff, "Retry.backoff"))
@@ -93,6 +105,10 @@ class Retry:
         """Seconds to wait after the given attempt (from 1) failed; ``chance`` is in [0, 1)."""
         longest = min(self.max_backoff_s, self.backoff_s * 2.0 ** min(attempt - 1, 30))
         return longest * (1.0 - chance / 2.0)
+
+
+def _is_exception(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Exception)
 
 
 ErrorPolicy: TypeAlias = Fail | Skip | DeadLetter | Retry

@@ -120,15 +120,14 @@ class Json(Serde[T]):
         of = self.content
         if _is_pydantic(of):
             return cast("Callable[[Any], T]", cast("Any", of).model_validate_json)
-        try:
-            return cast("Callable[[Any], T]", msgspec.json.Decoder(cast("Any", of)).decode)
-        except TypeError as error:
-            raise ConfigError("value", f"{of!r} cannot be read from JSON: {error}") from error
+        _refuse_unknown(of, read=True)
+        return cast("Callable[[Any], T]", msgspec.json.Decoder(cast("Any", of)).decode)
 
     def encoder(self) -> Callable[[T], Any]:
         """Writes the shortest JSON; the value's own type decides how."""
         if _is_pydantic(self.content):
             return _dump_pydantic
+        _refuse_unknown(self.content, read=False)
         return msgspec.json.Encoder().encode
 
     def __eq__(self, other: object) -> bool:
@@ -174,6 +173,7 @@ class Row(Serde[T]):
             return cast("Callable[[Any], T]", cast("Any", of).model_validate)
         if of is dict:
             return _same
+        _refuse_unknown(of, read=True)
         missing, blank = self._missing, _fields_admitting_none(of)
 
         def decode(row: dict[str, Any]) -> T:
@@ -181,7 +181,13 @@ class Row(Serde[T]):
             if absent:
                 # A copy: the row itself is what a dead letter would hold.
                 row = {**row, **dict.fromkeys(absent)}
-            return msgspec.convert(row, of, strict=False)
+            try:
+                return msgspec.convert(row, of, strict=False)
+            except msgspec.ValidationError as error:
+                if "missing required" not in str(error):
+                    raise
+                columns = ", ".join(map(str, row))
+                raise msgspec.ValidationError(f"{error}; the columns are: {columns}") from None
 
         return decode
 
@@ -221,6 +227,20 @@ def admits_none(of: object) -> bool:
     if get_origin(of) in (Union, types.UnionType):
         return any(admits_none(arg) for arg in get_args(of))
     return False
+
+
+def _refuse_unknown(of: object, *, read: bool) -> None:
+    """Raise ``ConfigError`` for a type that no value can be read into, or written from."""
+    name = getattr(of, "__name__", str(of))
+    try:
+        kind = msgspec.inspect.type_info(cast("Any", of))
+    except Exception as error:  # what msgspec raises, and what a field's annotation does
+        if not read:
+            return  # a value is written by its own type, which may know more
+        raise ConfigError("value", f"{name} cannot be read: {error}") from error
+    if isinstance(kind, msgspec.inspect.CustomType):
+        why = "is a class without declared fields; put @dataclass above it, or declare a Struct"
+        raise ConfigError("value", f"{name} {why}")
 
 
 def _is_pydantic(of: object) -> bool:

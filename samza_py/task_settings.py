@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypedDict, cast, get_args
 
 from samza_py.errors import ConfigError
+from samza_py.nearest import nearest
 from samza_py.policies import ErrorPolicy
 from samza_py.specification import Grouping, Kind, Order, ReadBy, TaskSpec
 from samza_py.store import Store
@@ -64,6 +64,7 @@ def task_spec(
     name: str = settings.get("name") or str(getattr(handler, "__name__", type(handler).__name__))
     _refuse_unknown(f"task {name}", settings)
     _refuse_other_types(f"task {name}", inputs, to, settings)
+    _refuse_other_values(f"task {name}", settings, batch_messages)
     concurrency = settings.get("max_concurrency", 1)
     limit = concurrency if isinstance(concurrency, Limit) else None
     calls = concurrency.calls if isinstance(concurrency, Limit) else concurrency
@@ -107,8 +108,8 @@ def hint(wrong: str, known: Collection[str]) -> str:
         known: the names there are.
     """
     spoken = [*known, *(name.removesuffix("_s") for name in known)]
-    close = difflib.get_close_matches(wrong, spoken, n=1)
-    return f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(known))}"
+    close = nearest(wrong, spoken)
+    return f"did you mean {close}?" if close else f"there are: {', '.join(sorted(known))}"
 
 
 def _refuse_unknown(key: str, settings: TaskSettings) -> None:
@@ -129,27 +130,45 @@ def _refuse_other_types(
     on_error: object = settings.get("on_error")
     several = isinstance(on_error, Mapping)
     by_input: Mapping[object, object] = cast("Any", on_error) if several else {}
-    streams: dict[str, Iterable[object]] = {
+    streams: dict[str, object] = {
         "inputs": inputs,
         "to": () if to is None else (to,),
         "outputs": settings.get("outputs", ()),
-        "priority": settings.get("priority", ()),
+        "priority": settings.get("priority", {}),
         "bootstrap": settings.get("bootstrap", ()),
         "on_error": by_input,
     }
     for name, given in streams.items():
-        for one in given:
+        for one in _several(f"{key}.{name}", given):
             if not isinstance(one, Input | Output):
                 why = "takes the stream object that was declared, such as files.jsonl(...)"
                 raise ConfigError(f"{key}.{name}", why, one)
-    for one in settings.get("stores", ()):
-        if not isinstance(cast("object", one), Store):
+    for one in _several(f"{key}.stores", settings.get("stores", ())):
+        if not isinstance(one, Store):
             raise ConfigError(f"{key}.stores", "takes stores that job.store(...) has made", one)
-    concurrency: object = settings.get("max_concurrency", 1)
-    if not isinstance(concurrency, int | Limit):
-        raise ConfigError(f"{key}.max_concurrency", "takes a number or a Limit", concurrency)
     for policy in by_input.values() if several else (on_error,):
         refuse_no_policy(f"{key}.on_error", policy)
+
+
+def _several(key: str, given: object) -> Iterable[object]:
+    if not isinstance(given, Iterable):
+        raise ConfigError(key, "takes several: put it in brackets", given)
+    return cast("Iterable[object]", given)
+
+
+def _refuse_other_values(key: str, settings: TaskSettings, batch_messages: object) -> None:
+    """The same for what is a number, or one of two."""
+    concurrency: object = settings.get("max_concurrency", 1)
+    if not isinstance(concurrency, int | Limit) or isinstance(concurrency, bool):
+        raise ConfigError(f"{key}.max_concurrency", "takes a number or a Limit", concurrency)
+    blocking: object = settings.get("blocking", False)
+    if not isinstance(blocking, bool):
+        raise ConfigError(f"{key}.blocking", "is True or False", blocking)
+    if not isinstance(batch_messages, int):
+        raise ConfigError(f"{key}.batch_messages", "is a number", batch_messages)
+    for number in settings.get("priority", {}).values():
+        if not isinstance(cast("object", number), int):
+            raise ConfigError(f"{key}.priority", "takes a number for each input", number)
 
 
 def refuse_no_policy(key: str, policy: object) -> None:

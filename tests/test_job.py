@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -81,6 +82,12 @@ def test_settings_of_a_task_are_kept_as_they_are_meant() -> None:
         ({"on_error": "skip"}, "task work.on_error = 'skip': takes Fail(), Skip()"),
         ({"stores": ["counts"]}, "task work.stores = 'counts': takes stores that job.store(...)"),
         ({"max_concurrency": "8"}, "task work.max_concurrency = '8': takes a number or a Limit"),
+        ({"max_concurrency": True}, "task work.max_concurrency = True: takes a number or a Limit"),
+        ({"outputs": OUT}, "task work.outputs = <MemoryStream memory.out>: takes several: put it"),
+        ({"bootstrap": WORDS}, "task work.bootstrap = <MemoryStream memory.words>: takes several"),
+        ({"stores": 3}, "task work.stores = 3: takes several: put it in brackets"),
+        ({"blocking": "yes"}, "task work.blocking = 'yes': is True or False"),
+        ({"priority": {WORDS: "high"}}, "task work.priority = 'high': takes a number for each"),
     ],
 )
 def test_a_setting_that_is_not_one_or_holds_a_name_instead_of_the_thing_is_refused(
@@ -90,6 +97,12 @@ def test_a_setting_that_is_not_one_or_holds_a_name_instead_of_the_thing_is_refus
 
     with pytest.raises(ConfigError, match=re.escape(said)):
         Job("orders").task(WORDS, **settings)(work)
+
+
+def test_a_size_of_batches_that_is_no_number_is_refused() -> None:
+    many: Any = "many"
+    with pytest.raises(ConfigError, match=r"task work\.batch_messages = 'many': is a number"):
+        Job("orders").batch_task(WORDS, name="work", batch_messages=many)(lambda words: None)
 
 
 def test_a_name_instead_of_an_input_is_refused() -> None:
@@ -102,6 +115,30 @@ def test_a_policy_of_a_job_that_is_none_is_refused() -> None:
     policy: Any = "skip"
     with pytest.raises(ConfigError, match=r"job.on_error = 'skip': takes Fail\(\)"):
         Job("orders", on_error=policy)
+
+
+async def undecorated() -> AsyncGenerator[int]:
+    yield 1
+
+
+@contextmanager
+def not_async() -> Generator[int]:
+    yield 1
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"checkpoints": "state.log"}, "job.checkpoints = 'state.log': takes checkpoints, such as"),
+        ({"coordinator": 3}, "job.coordinator = 3: takes a Coordination"),
+        ({"lifespan": undecorated}, "job.lifespan = 'undecorated': takes an async context manager"),
+        ({"lifespan": not_async}, "an `async def` with @asynccontextmanager above it"),
+        ({"lifespan": 3}, "job.lifespan = 3: takes the function itself; it is called later"),
+    ],
+)
+def test_what_a_job_takes_is_said_where_something_else_is_given(given: Any, told: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        Job("orders", **given)
 
 
 @pytest.mark.parametrize("name", ["", "two words", ".hidden", "a/b", "a:b"])

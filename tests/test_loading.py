@@ -236,11 +236,15 @@ def test_a_file_that_hides_a_module_of_python_is_refused() -> None:
             "imports nothing_of_this_name, which is not installed for",
         ),
         ("1 / 0\n", "failed while it was imported: ZeroDivisionError"),
+        ("from samza_py import DeadLeter\n", "did you mean DeadLetter of samza_py[?]"),
+        ("import samza_py.connectors.file\n", "did you mean files of samza_py.connectors[?]"),
+        ("import dataclass\n", "did you mean dataclasses[?]"),
+        ("from samza_py import xyz\n", "imports what is not there$"),
     ],
 )
 def test_an_error_of_the_file_is_kept_as_the_cause(text: str, told: str) -> None:
     write("orders.py", text)
-    with pytest.raises(JobFileError, match=told) as raised:
+    with pytest.raises(JobFileError, match=f"(?m){told}") as raised:
         load_job("orders.py")
     assert raised.value.__cause__ is not None
 
@@ -309,3 +313,8 @@ async def test_a_job_that_cannot_run_is_refused_in_the_loop_with_all_its_problem
         await run_in_loop(job)
     assert "MAX_THREADS" in str(raised.value)
     assert "declares no task" in str(raised.value)
+
+
+async def test_a_job_that_is_run_inside_a_loop_is_told_to_be_awaited() -> None:
+    with pytest.raises(ConfigError, match=r"job\.run\(\): .*write `await job\.arun\(\)`"):
+        Job("orders").run()

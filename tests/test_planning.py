@@ -19,7 +19,7 @@ from samza_py.planning import one_error, problems, warnings
 from samza_py.policies import DeadLetter, Retry
 from samza_py.producer import Promise
 from samza_py.resolved import ResolvedJob
-from samza_py.serde import Raw
+from samza_py.serde import Json, Raw
 from samza_py.store import Store
 from samza_py.system import AnyStream, Input, Output, Stream, System
 from samza_py.task import StreamTask, TaskContext
@@ -167,6 +167,48 @@ def test_a_system_that_cannot_be_read_from_is_named() -> None:
     job = Job("pricing")
     job.task(Stream(Outlet(), "orders", Raw(), Raw()))(price)
     assert "a Outlet cannot be read from" in found(job)
+
+
+class Bare:
+    """What somebody declares who forgets the decorator."""
+
+    sku: str
+
+
+@dataclass
+class Misspelt:
+    sku: "strng"  # type: ignore[name-defined] # noqa: F821
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (Bare, "stream memory.orders.value: Bare is a class without declared fields; put @datac"),
+        (Misspelt, "stream memory.orders.value: Misspelt cannot be read: name 'strng' is not def"),
+        (Json[Order | Rush](), "more than one dataclass"),
+        (Order, ""),
+        (dict[str, Any], ""),
+    ],
+)
+def test_a_type_that_can_hold_nothing_is_refused(value: Any, told: str) -> None:
+    job = Job("pricing")
+    job.task(Memory().stream("orders", value=value))(price)
+    assert (told in found(job)) if told else found(job) == ""
+
+
+def test_a_start_that_is_none_is_refused_with_those_there_are() -> None:
+    job = Job("pricing")
+    start: Any = "oldest"
+    job.task(Memory().stream("orders", start=start))(price)
+    assert "stream memory.orders.start = 'oldest': is none; write Oldest(), Newest()" in found(job)
+
+
+def test_what_is_only_written_is_written_by_the_types_of_its_values() -> None:
+    job = Job("pricing")
+    outlet = Outlet()
+    written: Output[bytes, Any] = Output(outlet, "written", Raw(), Json[Order | Rush]())
+    job.task(Memory().stream("orders"), to=written)(price)
+    assert found(job) == ""
 
 
 def test_a_dead_letter_output_takes_bytes() -> None:

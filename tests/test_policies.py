@@ -33,16 +33,28 @@ def test_a_retry_takes_durations_as_people_write_them_and_fails_in_the_end() -> 
     assert retry.then == Fail()
 
 
-@pytest.mark.parametrize("attempts", [0, -1])
-def test_attempts_count_the_first_call(attempts: int) -> None:
+@pytest.mark.parametrize("attempts", [0, -1, "3", 2.5, True, None])
+def test_attempts_count_the_first_call(attempts: Any) -> None:
     with pytest.raises(ConfigError, match="counts the first call too"):
         Retry(attempts)
 
 
-def test_a_retry_does_not_end_in_another() -> None:
-    wrong: Any = Retry(2)
+@pytest.mark.parametrize("wrong", [Retry(2), "skip", Skip])
+def test_a_retry_ends_in_none_but_a_last_resort(wrong: Any) -> None:
     with pytest.raises(ConfigError, match=r"Retry\.then"):
         Retry(3, then=wrong)
+
+
+@pytest.mark.parametrize("wrong", [OSError, "OSError", (OSError, "TimeoutError"), [OSError]])
+def test_what_is_retried_is_a_tuple_of_exceptions(wrong: Any) -> None:
+    with pytest.raises(ConfigError, match=r"Retry\.on.*such as \(OSError, TimeoutError\)"):
+        Retry(3, on=wrong)
+
+
+@pytest.mark.parametrize("wrong", ["failed", None, 3])
+def test_a_dead_letter_goes_to_an_output(wrong: Any) -> None:
+    with pytest.raises(ConfigError, match=r"DeadLetter\.to.*files\.dead_letters"):
+        DeadLetter(wrong)
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1, exclude_max=True), st.floats(0, 100))

@@ -122,8 +122,25 @@ def test_a_serde_is_taken_as_it_is_and_what_is_none_is_refused() -> None:
 
 def test_a_type_that_json_cannot_hold_is_refused_when_it_is_declared_to_be_read() -> None:
     untagged: Any = Order | Line
-    with pytest.raises(ConfigError, match="cannot be read from JSON"):
+    with pytest.raises(ConfigError, match="cannot be read: Type unions"):
         serde_for(untagged).decoder()
+
+
+def test_a_class_without_declared_fields_is_refused_wherever_it_is_declared() -> None:
+    class Plain:
+        sku: str
+
+    for make in (Json(Plain).decoder, Json(Plain).encoder, Row(Plain).decoder):
+        with pytest.raises(ConfigError, match="Plain is a class without declared fields; put @da"):
+            make()
+
+
+def test_a_row_without_a_field_names_the_columns_that_there_are() -> None:
+    decode = Row(Order).decoder()
+    with pytest.raises(msgspec.ValidationError, match=r"field `sku`; the columns are: sku;count$"):
+        decode({"sku;count": "apple;3"})
+    with pytest.raises(msgspec.ValidationError, match=r"at `\$.count`$"):
+        decode({"sku": "apple", "count": "many"})
 
 
 def test_raw_outputs_take_bytes_alone_and_say_what_came() -> None:

@@ -13,6 +13,7 @@ from samza_py.connectors.files.listing import Listing, lineage_of, list_files
 from samza_py.connectors.files.offsets import START, compare_offsets, place_of
 from samza_py.connectors.files.paths import shown
 from samza_py.connectors.files.storage import Storage, storage_at
+from samza_py.connectors.files.whereabouts import LineFinder
 from samza_py.errors import ConnectorError, CorruptCheckpointError, PositionLostError
 from samza_py.message import END, Offset, Partition, Position
 from samza_py.seam import seam
@@ -35,10 +36,16 @@ class FileAdmin(Admin):
         self._root = root
         self._streams = streams
         self._storage: Storage | None = None
+        self._finders: dict[Partition, LineFinder] = {}
 
     async def aopen(self) -> None:
         """Find the root."""
         self._storage = await seam().in_thread(storage_at, self._root)
+
+    async def aclose(self) -> None:
+        """Close the files that were opened to find lines in them."""
+        for finder in self._finders.values():
+            await seam().in_thread(finder.close)
 
     async def partitions(self, stream: str) -> Mapping[Partition, PartitionInfo]:
         """The partitions of an input. An output is one, as its parts are nobody's to choose."""
@@ -75,6 +82,17 @@ class FileAdmin(Admin):
     def compare(self, first: Offset, second: Offset) -> int:
         """By file name, then by place in the file."""
         return compare_offsets(first, second)
+
+    async def place_of(self, partition: Partition, offset: Offset) -> str | None:
+        """The file and the line that a record ends in; the byte where that is too far off."""
+        finder = self._finders.get(partition)
+        if finder is None:
+            declared = self._streams[partition.stream]
+            assert isinstance(declared, FileInput)
+            finder = LineFinder(self._opened, declared, self._root)
+            self._finders[partition] = finder
+        place = place_of(offset)
+        return finder.known(place) or await seam().in_thread(finder.find, place)
 
     async def create(self, streams: Collection[str]) -> Sequence[str]:
         """Make the folders of outputs. Inputs are not made: a missing one is a mistake."""

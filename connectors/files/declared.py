@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypedDict, TypeVar, Unpack
+from typing import Any, Final, TypedDict, TypeVar, Unpack, cast
 
 from samza_py.admin import Oldest, StartAt
 from samza_py.connectors.files.changes import what_changed
@@ -100,7 +100,8 @@ class FileInput(Input[None, V_co]):
         if self.compression not in COMPRESSIONS:
             why = f"must be one of {', '.join(COMPRESSIONS)}"
             raise ConfigError(f"{name}.compression", why, self.compression)
-        if not 1 <= self.max_partitions <= _MOST_PARTITIONS:
+        partitions = cast("object", self.max_partitions)
+        if not isinstance(partitions, int) or not 1 <= partitions <= _MOST_PARTITIONS:
             why = f"must be between 1 and {_MOST_PARTITIONS}"
             raise ConfigError(f"{name}.max_partitions", why, self.max_partitions)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -12,6 +11,7 @@ from samza_py.connectors.files.failures import reading
 from samza_py.connectors.files.paths import bucket_of, fixed_part, is_glob, matches, shown
 from samza_py.connectors.files.storage import Entry, Storage
 from samza_py.errors import ConnectorError
+from samza_py.nearest import nearest
 
 _NAMED_CHARACTERS: Final = 200
 
@@ -80,9 +80,9 @@ def _missing(storage: Storage, path: str) -> str:
     for part in parts:
         below = part if here == "." else f"{here}/{part}"
         if storage.kind(below) is None:
-            near = difflib.get_close_matches(part, storage.names(here), n=1)
+            near = nearest(part, storage.names(here))
             place = shown(storage.root if here == "." else f"{storage.root}/{here}")
-            hint = f"; did you mean {shown(near[0])}?" if near else ""
-            return f"there is no {shown(part)} in {place}{hint}"
+            hint = f"did you mean {shown(near)}?" if near else "put it there, or mend the path"
+            return f"there is no {shown(part)} in {place}; {hint}"
         here = below
     return f"{shown(path)} in {shown(storage.root)} is neither a file nor a folder"

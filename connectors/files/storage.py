@@ -40,6 +40,8 @@ def protocol_of(root: str, key: str) -> tuple[str, str]:
     Raises:
         ConfigError: the protocol is not allowed, or there is no path.
     """
+    if not isinstance(cast("object", root), str):
+        raise ConfigError(key, "must be text that names a folder, such as './data'", root)
     protocol, found, path = root.partition("://")
     if not found:
         protocol, path = "file", root

@@ -158,7 +158,8 @@ class Files(System):
         """A folder for ``DeadLetter(...)``: a JSON line each, with what came and what went wrong.
 
             {"task": "price/0", "source": "files.orders[0]", "offset": ..., "attempts": "1",
-             "error_type": "ValueError", "error": ..., "key": null, "value": ...}
+             "error_type": "ValueError", "error": ..., "place": "data/orders.jsonl line 881",
+             "key": null, "value": ...}
 
         The value is the source's bytes as text, or ``{"base64": ...}`` where they are not UTF-8.
 

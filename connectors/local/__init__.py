@@ -7,4 +7,6 @@ file, `records` what they mean, `index` where a task's newest ones are, `log` is
 `compaction` keeps it small, `disk` is the operating system.
 """
 
-from samza_py.connectors.local.checkpoints import LocalCheckpoints as LocalCheckpoints
+from samza_py.connectors.local.checkpoints import LocalCheckpoints
+
+__all__ = ["LocalCheckpoints"]

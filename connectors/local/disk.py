@@ -138,13 +138,13 @@ def lock(path: Path) -> int:
 
 
 def rename_aside(path: Path) -> Path:
-    """Give a file the first free name ``PATH.damaged-N``; the caller has its lock.
+    """Give a file the first free name ``PATH.set-aside-N``; the caller has its lock.
 
     Raises:
         OSError: it still has its old name.
     """
     number = 1
-    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+    while (aside := path.with_name(f"{path.name}.set-aside-{number}")).exists():
         number += 1
     path.rename(aside)
     sync_folder(path)

@@ -5,11 +5,19 @@ of the protocol, so that nothing in the protocol is without a user. What it hold
 process.
 """
 
-from samza_py.connectors.memory.broker import Broker as Broker
-from samza_py.connectors.memory.broker import Fault as Fault
-from samza_py.connectors.memory.broker import Faults as Faults
-from samza_py.connectors.memory.checkpoints import MemoryCheckpoints as MemoryCheckpoints
-from samza_py.connectors.memory.coordination import Script as Script
-from samza_py.connectors.memory.coordination import ScriptedCoordination as ScriptedCoordination
-from samza_py.connectors.memory.streams import MemoryStream as MemoryStream
-from samza_py.connectors.memory.system import Memory as Memory
+from samza_py.connectors.memory.broker import Broker, Fault, Faults
+from samza_py.connectors.memory.checkpoints import MemoryCheckpoints
+from samza_py.connectors.memory.coordination import Script, ScriptedCoordination
+from samza_py.connectors.memory.streams import MemoryStream
+from samza_py.connectors.memory.system import Memory
+
+__all__ = [
+    "Broker",
+    "Fault",
+    "Faults",
+    "Memory",
+    "MemoryCheckpoints",
+    "MemoryStream",
+    "Script",
+    "ScriptedCoordination",
+]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import samza_py
+from samza_py.nearest import nearest
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -79,13 +79,26 @@ class _Parser(argparse.ArgumentParser):
         wrong = self._wrong_command()
         if wrong is not None:
             lines = [f"{self.prog}: there is no command {wrong!r}"]
-            close = difflib.get_close_matches(wrong, self.commands, n=1)
+            close = nearest(wrong, self.commands)
             if wrong.partition(":")[0].endswith(".py"):
                 lines.append(f"  did you mean: {self.prog} run {wrong}")
             elif close:
-                lines.append(f"  did you mean: {self.prog} {close[0]}")
+                lines.append(f"  did you mean: {self.prog} {close}")
         lines.append(f"  see: {self.prog} --help")
         self.exit(EXIT_REFUSED, "\n".join(lines) + "\n")
+
+    # One signature for argparse's overloads, which differ in what namespace they give back.
+    def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, args: Any = None, namespace: Any = None
+    ) -> Any:
+        """Have a command itself refuse what it does not know: the top one knows only commands."""
+        found, more = super().parse_known_args(args, namespace)
+        if more and not self.commands:
+            wrong = next((word for word in more if word.startswith("-")), None)
+            close = None if wrong is None else nearest(wrong, self._option_string_actions)
+            meant = "" if close is None else f"; did you mean {close}?"
+            self.error(f"does not know {' '.join(more)}{meant}")
+        return found, more
 
     def _wrong_command(self) -> str | None:
         words = [word for word in self.given if not word.startswith("-")]

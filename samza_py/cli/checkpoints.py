@@ -8,6 +8,13 @@ from samza_py.checkpoint import Checkpoint, InputProgress
 from samza_py.message import END
 from samza_py.resolved import ResolvedJob
 
+_REMEMBERED = {
+    "ended": "has told its handler the end of its inputs",
+    "known": "knows which partitions there were when it began",
+    "timers": "has timers set",
+}
+"""What the runtime's own notes in a checkpoint mean."""
+
 
 async def checkpoint_lines(resolved: ResolvedJob) -> list[str]:
     """What the job's checkpoints say, without claiming anything.
@@ -34,7 +41,7 @@ def _task_lines(task: str, checkpoint: Checkpoint) -> Iterator[str]:
     for store, marker in checkpoint.stores.items():
         yield f"    store {store}: up to {marker or 'its beginning'}"
     for name in checkpoint.control:
-        yield f"    remembers {name}"
+        yield f"    {_REMEMBERED.get(name, f'remembers {name}')}"
 
 
 def _progress(progress: InputProgress) -> str:

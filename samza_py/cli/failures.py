@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from samza_py.errors import ConfigError, JobFileError, SamzaError, TaskFailedError
+from samza_py.errors import ConfigError, ContainerError, JobFileError, SamzaError, TaskFailedError
+from samza_py.message import Message
 from samza_py.values import HIDDEN
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -19,7 +20,8 @@ _OURS = tuple(
     str(folder.resolve()) + "/"
     for folder in (_PACKAGE, _PACKAGE / "connectors", _PACKAGE / "runtime")
 )
-_MACHINERY = (str(Path(sysconfig.get_paths()["stdlib"]).resolve() / "asyncio"), "<frozen ")
+_ASYNCIO = str(Path(sysconfig.get_paths()["stdlib"]).resolve() / "asyncio")
+_MACHINERY = (_ASYNCIO, "<frozen ", "uvloop/")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 _SECRET_LITERAL = re.compile(r"""Secret\(\s*(['"]).*?\1\s*\)""")
 
@@ -79,13 +81,31 @@ def described(error: BaseException) -> str:
     if isinstance(error, TaskFailedError):
         # Where no code of the user's took part, the message has said it all.
         mine = any(_users_frames(cause) for cause in _chain(error.__cause__))
-        said = [str(error), users_traceback(error.__cause__) if mine else "", error.hint]
+        said = [
+            str(error),
+            users_traceback(error.__cause__) if mine else "",
+            _of_the_message(error.__cause__),
+            error.hint,
+        ]
         return "\n".join(part for part in said if part)
     if isinstance(error, SamzaError):
         return _with_causes(error)
+    if isinstance(error, SystemExit):
+        return (
+            f"the job's code ended Python with sys.exit({error.code!r}); what was not committed by "
+            "then is done again; raise an error to fail, or call ctx.request_stop() to stop in "
+            f"good order\n{users_traceback(error)}"
+        )
     # Neither a user's mistake nor anything expected: all of it is needed to mend it.
     text = "".join(traceback.format_exception(error)).rstrip()
     return f"samza-py itself failed, please report this:\n{text}"
+
+
+def _of_the_message(error: BaseException | None) -> str:
+    """Where a value's attribute was looked for in the message: what everybody does once."""
+    if not isinstance(error, AttributeError) or not isinstance(error.obj, Message):
+        return ""
+    return f"a Message holds the value: write .value.{error.name}"
 
 
 def _with_causes(error: SamzaError) -> str:
@@ -97,7 +117,8 @@ def _with_causes(error: SamzaError) -> str:
             lines.extend(f"  {described(leaf)}" for leaf in leaves(cast("BaseException", cause)))
             break
         lines.append(f"  because: {type(cause).__name__}: {cause}")
-        if not isinstance(cause, SamzaError | OSError) and _users_frames(cause):
+        outside = isinstance(error, ContainerError)  # such as the job's lifespan
+        if (outside or not isinstance(cause, SamzaError | OSError)) and _users_frames(cause):
             lines.append(users_traceback(cause))
             break
         cause = cause.__cause__

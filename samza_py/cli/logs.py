@@ -32,7 +32,7 @@ class _Formatter(logging.Formatter):
 
     def message(self, record: logging.LogRecord) -> str:
         try:
-            text = record.getMessage()
+            text = record.getMessage().rstrip("\n")  # Python ends its warnings with one
         except (TypeError, ValueError) as error:  # a wrong log call must not stop a job
             text = f"{record.msg} (its arguments do not fit: {error})"
         stack = stack_of(record)

@@ -125,7 +125,8 @@ def new(path: str) -> int:
             with there.open("x", encoding="utf-8") as out:
                 out.write(content)
     except OSError as error:
-        why = f"cannot be written: {error.strerror}"
+        cure = "" if file.parent.is_dir() else f"; make the folder first: mkdir -p {file.parent}"
+        why = f"cannot be written: {error.strerror}{cure}"
         raise ConfigError("FILE.py", why, str(error.filename)) from error
     shown = shlex.quote(path)
     print(f"wrote {file} and {data}")

@@ -23,6 +23,7 @@ class Snapshot:
         in_rate: messages taken in a second, over the last seconds.
         out_rate: messages sent in a second.
         lag: what is left to read, by unit; empty where no system tells.
+        ahead: messages read ahead that are not counted in ``lag``, as their system counts bytes.
         lag_known: every partition told.
         eta_s: until nothing is left at the present pace; None where that cannot be said.
         buffered: messages read ahead, in all tasks.
@@ -37,6 +38,7 @@ class Snapshot:
     in_rate: float
     out_rate: float
     lag: Mapping[str, int]
+    ahead: int
     lag_known: bool
     eta_s: float | None
     buffered: int
@@ -52,6 +54,7 @@ class _Sample:
     received: int
     sent: int
     lag: Mapping[str, int]
+    ahead: int
 
 
 class Progress:
@@ -69,7 +72,8 @@ class Progress:
         lag: Counter[str] = Counter()
         for partition in told:
             lag[partition.unit] += partition.remaining or 0
-        sample = _Sample(now.running_s, total.received, total.sent, dict(lag))
+        ahead = sum(p.buffered for p in told if p.unit != "messages")
+        sample = _Sample(now.running_s, total.received, total.sent, dict(lag), ahead)
         before = self._before(sample)
         passed = sample.at_s - before.at_s
         return Snapshot(
@@ -78,11 +82,12 @@ class Progress:
             in_rate=(sample.received - before.received) / passed if passed > 0 else 0.0,
             out_rate=(sample.sent - before.sent) / passed if passed > 0 else 0.0,
             lag=sample.lag,
+            ahead=ahead,
             lag_known=bool(partitions) and len(told) == len(partitions),
             eta_s=_eta_s(sample, before, passed),
             buffered=sum(p.buffered for p in partitions),
             unsettled=sum(task.unsettled for task in now.tasks),
-            done_share=self._done_share(sample.lag, complete=len(told) == len(partitions)),
+            done_share=self._done_share(sample, complete=len(told) == len(partitions)),
             tasks=len(now.tasks),
             stalled=[f"{t.name}: {t.stalled}" for t in now.tasks if t.stalled],
         )
@@ -93,13 +98,18 @@ class Progress:
             self._samples.popleft()
         return self._samples[0]
 
-    def _done_share(self, lag: Mapping[str, int], *, complete: bool) -> float | None:
+    def _done_share(self, now: _Sample, *, complete: bool) -> float | None:
         """How much of the most that was ever left is gone; meant for inputs that end."""
-        if not complete or len(lag) != 1:
+        if not complete or len(now.lag) != 1:
             return None
-        ((unit, left),) = lag.items()
+        ((unit, left),) = now.lag.items()
         most = self._most[unit] = max(left, self._most.get(unit, 0))
-        return (most - left) / most if most else None
+        if unit == "messages":
+            return (most - left) / most if most else None
+        # The share that is read, times the share of it that is worked off: a small file is read
+        # as a whole before anything was seen of it.
+        read, taken = (most - left) / most if most else 1.0, now.received + now.ahead
+        return read * now.received / taken if taken else None
 
 
 def _eta_s(sample: _Sample, before: _Sample, passed: float) -> float | None:
@@ -111,12 +121,18 @@ def _eta_s(sample: _Sample, before: _Sample, passed: float) -> float | None:
         if left and fallen <= 0:
             return None  # it grows, or stands: no end in sight
         longest = max(longest, left / fallen * passed if left else 0.0)
-    return longest
+    taken = sample.received - before.received
+    if sample.ahead and taken <= 0:
+        return None
+    return longest + (sample.ahead / taken * passed if sample.ahead else 0.0)
 
 
 def lag_text(now: Snapshot) -> str:
     """What is left to read, with its units: ``1,200 messages``, ``3.1 MiB``, ``unknown``."""
-    parts = [amount(left, unit) for unit, left in sorted(now.lag.items())]
+    lag = now.lag
+    if now.ahead and not any(lag.values()):
+        lag = {"messages": now.ahead}  # all is read
+    parts = [amount(left, unit) for unit, left in sorted(lag.items())]
     if not parts:
         return "unknown"
     return " + ".join(parts) + ("" if now.lag_known else " or more")
@@ -133,7 +149,7 @@ def progress_line(now: Snapshot) -> str:
     """All of it on one line, for a log."""
     total = now.total
     left = f"lag {lag_text(now)}"
-    if any(now.lag.values()):
+    if now.ahead or any(now.lag.values()):
         left += f", ETA {eta_text(now)}"
     return (
         f"{duration(now.running_s)}: in {count(total.received)} ({rate(now.in_rate)}), "

@@ -67,8 +67,12 @@ def run_job(job: Job[Any], arguments: argparse.Namespace) -> int:
         logger.warning("%s", warning)
     for line in banner(prepared.resolved):
         logger.info("%s", line)
-    with asyncio.Runner(loop_factory=new_loop) as runner:
-        return runner.run(_run(prepared, shown, as_json=arguments.log_json))
+    try:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            return runner.run(_run(prepared, shown, as_json=arguments.log_json))
+    except SystemExit as error:
+        _say(error, prepared.redact, as_json=arguments.log_json)
+        return EXIT_FAILED
 
 
 async def _run(prepared: Prepared, shown: Display, *, as_json: bool) -> int:
@@ -91,6 +95,9 @@ async def _run_container(prepared: Prepared, shown: Display, *, as_json: bool) -
     try:
         await asyncio.wait((child,))
         failure = _failure(child, signals)
+    except asyncio.CancelledError:  # the loop itself is being ended
+        shown.close(container.statistics(), "failed")
+        raise
     finally:
         signals.remove()
     shown.close(container.statistics(), _outcome(failure, signals))

@@ -7,13 +7,18 @@ a reader of the job would point out. Neither imports a connector or asks a syste
 from __future__ import annotations
 
 from samza_py.errors import ConfigError
-from samza_py.planning import declarations, handlers, keeping
+from samza_py.planning import declarations, handlers, keeping, parameters, results
 from samza_py.resolved import ResolvedJob
 
 
 def problems(resolved: ResolvedJob) -> list[ConfigError]:
     """Everything that stops this job from running, in the order a reader meets it."""
-    return [*declarations.problems(resolved), *keeping.problems(resolved)]
+    return [
+        *declarations.problems(resolved),
+        *parameters.problems(resolved),
+        *results.problems(resolved),
+        *keeping.problems(resolved),
+    ]
 
 
 def warnings(resolved: ResolvedJob) -> list[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, get_args
 
+from samza_py.admin import StartAt
 from samza_py.errors import ConfigError
 from samza_py.resolved import ResolvedJob
 from samza_py.serde import Serde
@@ -20,6 +21,8 @@ def problems(resolved: ResolvedJob) -> Iterator[ConfigError]:
         yield ConfigError(f"job {job.name}", why)
     yield from _doubled_systems(resolved)
     yield from _doubled_streams(resolved)
+    yield from _types(resolved)
+    yield from _starts(resolved)
     for spec in job.tasks:
         yield from _wrong_directions(spec, resolved)
         yield from _stores(spec, resolved)
@@ -73,6 +76,27 @@ def _doubled_streams(resolved: ResolvedJob) -> Iterator[ConfigError]:
                 f"stream {name}",
                 f"is declared twice and differently ({difference}); declare it once and use that",
             )
+
+
+def _types(resolved: ResolvedJob) -> Iterator[ConfigError]:
+    """Types of keys and values that the streams' serdes can do nothing with."""
+    for name, stream in {str(stream): stream for stream in _named(resolved)}.items():
+        for part, serde in (("key", stream.key_serde), ("value", stream.value_serde)):
+            try:
+                if isinstance(stream, Input):
+                    serde.decoder()
+                if isinstance(stream, Output):
+                    serde.encoder()
+            except ConfigError as error:
+                yield ConfigError(f"stream {name}.{part}", error.why)
+
+
+def _starts(resolved: ResolvedJob) -> Iterator[ConfigError]:
+    for name, stream in {str(stream): stream for stream in _named(resolved)}.items():
+        start: object = getattr(stream, "start", None)
+        if start is not None and not isinstance(start, get_args(StartAt)):
+            why = "is none; write Oldest(), Newest(), AtTime(...) or AtOffset(...), from samza_py"
+            yield ConfigError(f"stream {name}.start", why, start)
 
 
 def _difference(a: AnyStream, b: AnyStream) -> str | None:

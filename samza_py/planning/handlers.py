@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin
 
 from samza_py.message import Message
+from samza_py.planning.annotations import admits, held, members, shown, signature_of
 from samza_py.resolved import ResolvedJob
-from samza_py.serde import Serde
 from samza_py.specification import TaskSpec
 
 _BLOCKING = {("time", "sleep"), ("requests", ""), ("urllib", "urlopen"), ("subprocess", "")}
@@ -60,56 +60,20 @@ def _blocking_call(handler: Any) -> str | None:
 
 def _annotations(spec: TaskSpec) -> Iterator[str]:
     wanted = _message_types(spec)
-    if wanted is None:
-        return
-    for source in spec.inputs:
-        has = (source.key_serde, source.value_serde)
-        if not any(_admits(k, has[0]) and _admits(v, has[1]) for k, v in wanted):
-            takes = " | ".join(f"Message[{_shown(k)}, {_shown(v)}]" for k, v in wanted)
-            holds = f"Message[{_shown(has[0].content)}, {_shown(has[1].content)}]"
-            yield f"task {spec.name}: takes {takes}, but {source} holds {holds}"
+    for source in spec.inputs if wanted else ():
+        key, value = source.key_serde, source.value_serde
+        if not any(admits(k, key) and admits(v, value) for k, v in wanted):
+            takes = " | ".join(f"Message[{shown(k)}, {shown(v)}]" for k, v in wanted)
+            yield f"task {spec.name}: takes {takes}, but {source} holds {held(source)}"
 
 
-def _message_types(spec: TaskSpec) -> list[tuple[Any, Any]] | None:
-    """Key and value of each ``Message[...]`` in the first parameter; None where nothing is said."""
-    function = getattr(spec.handler, "process", None) if spec.kind == "object" else spec.handler
-    code = getattr(function, "__code__", None)
-    if function is None or code is None:
-        return None
-    try:
-        hints = get_type_hints(function)
-    except Exception:  # a name that only the type checker knows: nothing to compare
-        return None
-    first = 1 if spec.kind == "object" else 0
-    names = code.co_varnames[first : code.co_argcount]
-    annotation = hints.get(names[0]) if names else None
-    if annotation is None:
-        return None
+def _message_types(spec: TaskSpec) -> list[tuple[Any, Any]]:
+    """Key and value of each ``Message[...]`` in the first parameter; none where nothing is said."""
+    signature = signature_of(spec)
+    if signature is None or not signature.parameters:
+        return []
+    annotation = signature.takes(signature.parameters[0])
     if spec.kind == "batch":
         annotation = (get_args(annotation) or (None,))[0]
-    members = [get_args(m) for m in _members(annotation) if get_origin(m) is Message]
-    return [(m[0], m[1]) for m in members] or None
-
-
-def _members(annotation: Any) -> tuple[Any, ...]:
-    if get_origin(annotation) in (Union, types.UnionType):
-        return get_args(annotation)
-    return (annotation,)
-
-
-def _admits(annotated: Any, serde: Serde[Any]) -> bool:
-    content = serde.content
-    if content in (None, Any) or annotated is Any or isinstance(annotated, TypeVar):
-        return True
-    # Message is covariant: a handler that takes more than the stream holds is right.
-    takes = _members(annotated)
-    return all(any(_covers(take, held) for take in takes) for held in _members(content))
-
-
-def _covers(take: Any, held: Any) -> bool:
-    both_classes = isinstance(take, type) and isinstance(held, type)
-    return take == held or (both_classes and not get_args(take) and issubclass(held, take))
-
-
-def _shown(of: Any) -> str:
-    return of.__name__ if isinstance(of, type) and not get_args(of) else str(of)
+    found = [get_args(m) for m in members(annotation) if get_origin(m) is Message]
+    return [(m[0], m[1]) for m in found]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from samza_py.connectors.local import LocalCheckpoints
 from samza_py.coordination import Coordination
 from samza_py.errors import ConfigError
 from samza_py.job import Job
+from samza_py.nearest import nearest
 from samza_py.options import JobOptions
 from samza_py.resolved import ResolvedJob
 from samza_py.resolving.conversion import converted
@@ -179,9 +179,9 @@ def _meant(variable: str, known: Iterable[str]) -> str:
         names[re.sub(r"_+", "_", name)] = name
         if name.startswith(f"{ENVIRONMENT}JOB__"):
             names[name.replace("JOB__", "", 1)] = name
-    close = difflib.get_close_matches(variable, names, n=1, cutoff=0.75)
+    close = nearest(variable, names, likeness=0.75)
     if close:
-        return f"did you mean {names[close[0]]}?"
+        return f"did you mean {names[close]}?"
     return (
         f"settings begin with {ENVIRONMENT}JOB__, {ENVIRONMENT}SYSTEMS__ or {ENVIRONMENT}STREAMS__"
     )
@@ -193,11 +193,11 @@ def _nearest(key: str, known: Iterable[str]) -> str:
     above, _, last = key.rpartition(divider)
     beside = {n.rpartition(divider)[2]: n for n in names if n.rpartition(divider)[0] == above}
     if beside:
-        close = difflib.get_close_matches(last, beside, n=1)
-        return f"did you mean {beside[close[0]]}?" if close else f"there are: {', '.join(beside)}"
-    close = difflib.get_close_matches(key, names, n=1, cutoff=0.75)
+        close = nearest(last, beside)
+        return f"did you mean {beside[close]}?" if close else f"there are: {', '.join(beside)}"
+    close = nearest(key, names, likeness=0.75)
     if close:
-        return f"did you mean {close[0]}?"
+        return f"did you mean {close}?"
     tables = sorted({name.rpartition(divider)[0] for name in names})
     return f"settings stand below {', '.join(tables)}"
 

@@ -162,7 +162,7 @@ def test_ignoring_a_damaged_checkpoint_sets_it_aside_and_starts_over(
         part.unlink()  # a start from the beginning writes all of it again
     assert campaign.run(arguments=("--ignore-checkpoint",)) == 0, campaign.log()
     assert "set aside" in campaign.log()
-    kept = [path for path in campaign.checkpoints.parent.iterdir() if "damaged" in path.name]
+    kept = [path for path in campaign.checkpoints.parent.iterdir() if "set-aside" in path.name]
     assert [path.read_bytes() for path in kept] == [b"not a checkpoint\n"]
     campaign.check()
 

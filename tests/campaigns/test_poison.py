@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def test_fail_stops_the_job_at_the_message_and_names_it_at_every_start(tmp_path:
         assert campaign.run() == 1, campaign.log()
         log = campaign.log()
         assert "task echo/" in log
-        assert " failed at files.items[" in log
+        assert f"/in-00.jsonl line {POISON + 1} (files.items[" in log
         assert "offset in/in-00.jsonl" in log
         assert "poison at attempt 1" in log
         assert log.count("Traceback") == 1, "the user's own, and it alone"
@@ -95,7 +96,7 @@ def test_what_cannot_be_decoded_goes_by_the_same_policies_and_past_the_retries(
     assert numbers(tmp_path) == [1, 5]
     failing = accepting(tmp_path / "fail", "fail", lines)
     assert failing.run() == 1
-    assert "failed at files.items[" in failing.log()
+    assert re.search(r"failed at \S+/in-00.jsonl line 2 \(files.items", failing.log())
     assert "Traceback" not in failing.log()
 
 

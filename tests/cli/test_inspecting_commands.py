@@ -127,6 +127,21 @@ def test_check_names_every_problem_and_warning(capsys: pytest.CaptureFixture[str
     assert "pricing: 2 problems; it would not start" in err
 
 
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_a_handler_that_cannot_work_is_named_before_anything_is_opened(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(JOB.replace("price(order: Message[str, int]) -> int", "price(order: int) -> str"))
+    assert main([command, "orders.py"]) == 2
+    _, err = capsys.readouterr()
+    assert (
+        "samza-py: job pricing, task price, parameter order, orders.py:13: is a Message, and no "
+        "int; write `order: Message[str, int]` and read order.value\n"
+        "samza-py: job pricing, task price, orders.py:13: says that it returns str, but its output "
+        "memory.priced takes int; "
+    ) in err
+
+
 # config ------------------------------------------------------------------------------------
 
 
@@ -238,7 +253,7 @@ def test_new_says_why_it_cannot(name: str, told: str, capsys: pytest.CaptureFixt
         (["orders.py:job"], "did you mean: samza-py run orders.py:job"),
         ([], "COMMAND"),
         (["run"], "see: samza-py run --help"),
-        (["check", "orders.py", "--sett", "a=b"], "unrecognized arguments"),
+        (["check", "orders.py", "--sett", "a=b"], "--sett a=b; did you mean --set?"),
     ],
 )
 def test_wrong_usage_ends_with_two_and_a_hint(
@@ -283,3 +298,39 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit):
         main(["--version"])
     assert capsys.readouterr().out.startswith("samza-py ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            ["run", "orders.py", "--confg", "a.toml"],
+            "samza-py run: does not know --confg a.toml; di",
+        ),
+        (["run", "orders.py", "--confg", "a.toml"], "did you mean --config?"),
+        (["check", "orders.py", "more"], "samza-py check: does not know more\n"),
+        (["graph", "orders.py", "--xyz"], "see: samza-py graph --help"),
+    ],
+)
+def test_what_a_command_does_not_know_is_told_with_what_was_meant(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_new_says_how_to_make_the_folder_that_is_missing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["new", "nope/dir/job.py"]) == 2
+    assert "make the folder first: mkdir -p nope/dir" in capsys.readouterr().err
+
+
+def test_what_a_checkpoint_remembers_is_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["new", "job.py"]) == 0
+    done = subprocess.run([sys.executable, "job.py"], capture_output=True, check=False)
+    assert done.returncode == 0
+    assert main(["checkpoint", "job.py"]) == 0
+    assert "    has told its handler the end of its inputs\n" in capsys.readouterr().out

@@ -25,10 +25,11 @@ def statistics(
     left: int | None = 0,
     unit: str = "messages",
     stalled: str | None = None,
+    buffered: int = 7,
     **counters: int,
 ) -> ContainerStatistics:
     counted = TaskCounters(received=received, sent=received, **counters)
-    partition = PartitionStatistics("kafka.orders[0]", left, unit, 7, finished=False)
+    partition = PartitionStatistics("kafka.orders[0]", left, unit, buffered, finished=False)
     return ContainerStatistics(
         "pricing", at_s, (TaskStatistics("price/0", counted, (partition,), 3, stalled),)
     )
@@ -76,6 +77,30 @@ def test_a_rest_in_bytes_is_told_as_a_size() -> None:
         statistics(0, left=64 << 20, unit="bytes"), statistics(1, 1, left=32 << 20, unit="bytes")
     )
     assert lag_text(now) == "32.0 MiB"
+
+
+def files(at_s: float, received: int, left: int, buffered: int) -> ContainerStatistics:
+    return statistics(at_s, received, left, "bytes", buffered=buffered)
+
+
+def test_a_small_file_that_is_read_ahead_as_a_whole_has_a_rest_a_share_and_an_end() -> None:
+    now = after(files(0, 0, 0, 1000), files(10, 250, 0, 750))
+    assert now.eta_s == pytest.approx(30)
+    assert now.done_share == pytest.approx(0.25)
+    assert "lag 750 messages, ETA 30 s" in progress_line(now)
+
+
+def test_what_is_read_ahead_of_a_large_file_counts_as_not_done() -> None:
+    now = after(files(0, 0, 1000, 0), files(10, 100, 500, 100))
+    assert now.eta_s == pytest.approx(10 + 10)
+    assert now.done_share == pytest.approx(0.25)
+    assert lag_text(now) == "500 B"
+
+
+def test_what_is_read_ahead_and_stands_still_has_no_end_in_sight() -> None:
+    now = after(files(0, 5, 0, 10), files(10, 5, 0, 10))
+    assert now.eta_s is None
+    assert "lag 10 messages, ETA unknown" in progress_line(now)
 
 
 def test_a_system_that_does_not_tell_leaves_the_rest_unknown() -> None:

@@ -271,6 +271,41 @@ def test_a_failure_is_one_object_too(tmp_path: Path) -> None:
     assert "in price" in last["details"]
 
 
+def test_a_value_looked_for_in_the_message_is_told_where_it_is(tmp_path: Path) -> None:
+    job_file(tmp_path, "@job.task(orders)\ndef price(order):\n    return order.sku\n")
+    done = samza_py(tmp_path, "run", "orders.py")
+    assert done.returncode == 1
+    assert "a Message holds the value: write .value.sku\n" in done.stderr
+
+
+def test_code_that_ends_python_is_named_and_is_a_failure(tmp_path: Path) -> None:
+    job_file(tmp_path, "@job.task(orders)\nasync def price(order):\n    raise SystemExit(3)\n")
+    done = samza_py(tmp_path, "run", "orders.py")
+    assert done.returncode == 1
+    assert "failed after" in done.stderr
+    assert "samza-py: the job's code ended Python with sys.exit(3); what was not" in done.stderr
+    assert "ctx.request_stop()" in done.stderr
+    assert "in price" in done.stderr
+    assert "uvloop" not in done.stderr
+
+
+def test_what_was_never_awaited_is_a_warning_on_one_line(tmp_path: Path) -> None:
+    job_file(
+        tmp_path,
+        """
+        async def later(): ...
+
+        @job.task(orders)
+        async def price(order):
+            later()
+        """,
+    )
+    done = samza_py(tmp_path, "run", "orders.py")
+    assert done.returncode == 0
+    assert "RuntimeWarning: coroutine 'later' was never awaited" in done.stderr
+    assert "\\n\n" not in done.stderr
+
+
 # How it is stopped -------------------------------------------------------------------------
 
 WAITS = """

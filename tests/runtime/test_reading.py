@@ -13,7 +13,7 @@ from samza_py import Job, Message
 from samza_py.connectors.memory import Faults, Memory, MemoryStream, Script
 from samza_py.connectors.memory.consumer import MemoryConsumer
 from samza_py.consumer import Fetched, Room
-from samza_py.errors import ConfigError, ConnectorError, UnavailableError
+from samza_py.errors import ConfigError, ConnectorError, ContainerError, UnavailableError
 from samza_py.message import Partition, TaskPartition
 from tests.runtime.running import progress, resolved, run, running, values
 
@@ -192,7 +192,7 @@ async def test_a_second_system_that_cannot_be_opened_closes_the_first_and_leaves
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-async def test_a_lifespan_that_fails_ends_the_job_with_its_own_error(when: str) -> None:
+async def test_a_lifespan_that_fails_ends_the_job_and_its_error_is_the_cause(when: str) -> None:
     memory, words, _ = streams(1, finite=True)
 
     @asynccontextmanager
@@ -207,8 +207,9 @@ async def test_a_lifespan_that_fails_ends_the_job_with_its_own_error(when: str) 
     @job.task(words)
     def work(word: Message[str, str]) -> None: ...
 
-    with pytest.raises(LookupError, match="no clients"):
+    with pytest.raises(ContainerError, match="the lifespan of job clients failed") as failed:
         await run(job, memory)
+    assert repr(failed.value.__cause__) == "LookupError('no clients')"
 
 
 class LaterBroken(Faults):

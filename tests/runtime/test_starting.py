@@ -214,6 +214,22 @@ async def test_a_start_from_a_checkpoint_says_on_one_line_where_it_goes_on(
     assert "has no checkpoint" not in caplog.text
 
 
+async def test_a_start_with_nothing_left_to_read_says_how_to_begin_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    memory = Memory()
+    words = memory.stream("words", key=str, value=str)
+    job = copying(words, memory.stream("out", key=str, value=str))
+    memory.close(words)
+    await run(job, memory)
+    with caplog.at_level(logging.INFO):
+        await run(job, memory)
+    said = (
+        "goes on from its checkpoint: memory.words[0] at its end; --ignore-checkpoint begins again"
+    )
+    assert said in caplog.text
+
+
 async def test_a_stream_that_was_made_anew_is_refused_until_the_job_starts_over() -> None:
     memory = Memory()
     words = memory.stream("words", key=str, value=str)

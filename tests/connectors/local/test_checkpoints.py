@@ -201,7 +201,7 @@ async def test_a_file_that_was_set_aside_is_kept_and_the_next_run_starts_over(pa
         await write_some(path)
         data = content(path)
         aside = await asyncio.to_thread(checkpoints.set_aside, JOB)
-        assert aside == f"{path}.damaged-{number}"
+        assert aside == f"{path}.set-aside-{number}"
         assert content(Path(aside or "")) == data
     assert await opened(path) is None
 
