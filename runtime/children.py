@@ -1,10 +1,32 @@
-"""A group of children that fail as one: the first error is everybody's."""
+"""Children that fail as one, for the first error is everybody's; and ends that none cuts off."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Coroutine
 from typing import Any
+
+
+async def to_its_end(closing: Coroutine[Any, Any, Any]) -> None:
+    """Tidy up to the end, also where the current child is cancelled meanwhile, even repeatedly.
+
+    Without it whoever is cancelled a second time, by a user who does not see it end, would leave
+    behind what still runs, and what that runs on would be closed under it.
+
+    Raises:
+        Exception: what the tidying raises.
+        asyncio.CancelledError: it is done, and the current child was cancelled meanwhile.
+    """
+    child = asyncio.ensure_future(closing)
+    cancelled: asyncio.CancelledError | None = None
+    while not child.done():
+        try:
+            await asyncio.wait((child,))
+        except asyncio.CancelledError as error:
+            cancelled = error
+    child.result()
+    if cancelled is not None:
+        raise cancelled
 
 
 class Children:

@@ -16,7 +16,7 @@ from typing import Any
 from samza_py.coordination import Coordinator
 from samza_py.errors import SamzaError
 from samza_py.resolved import ResolvedJob
-from samza_py.runtime.children import Children
+from samza_py.runtime.children import Children, to_its_end
 from samza_py.runtime.loop_watch import LoopWatch
 from samza_py.runtime.opening import open_anew, opened_services
 from samza_py.runtime.own_tasks import OwnTasks
@@ -111,9 +111,16 @@ class Container:
                 seam().reached("stop.closing")
             finally:
                 # Before what they use is closed, and also where the opening has failed half-way.
-                await children.end()
+                await to_its_end(self._end(children))
         if self._failure is not None:
             raise self._failure
+
+    async def _end(self, children: Children) -> None:
+        """End what runs. A client that swallows its cancellation is left behind, by name."""
+        # A task waits that long for its calls, and again for its own `close`.
+        left = await children.end(3 * self._resolved.options.close_timeout_s)
+        if left:
+            logger.error("the container leaves behind what did not end: %s", ", ".join(left))
 
     async def _joined(self, services: Services, stack: AsyncExitStack) -> Coordinator:
         """Plan the tasks, and open the line to whatever says which of them are ours."""

@@ -57,7 +57,7 @@ class Intake:
         self._reading: dict[TaskPartition, _Reading] = {}
         self._wakeup = Wakeup()
         self._wanted: dict[TaskPartition, Room] = {}
-        self._retries: set[asyncio.Task[None]] = set()
+        self._retries: dict[TaskPartition, asyncio.Task[None]] = {}
         self._failure: SamzaError | None = None
 
     async def assign(
@@ -91,6 +91,8 @@ class Intake:
         """Stop reading these partitions; their buffers are not filled from here on."""
         for key in keys:
             self._reading.pop(key, None)
+        # A seek still under way would come after that of the task's next instance, and undo it.
+        await _end([self._retries[key] for key in keys if key in self._retries])
         await self._consumer.revoke(keys)
         self._wakeup.wake()
 
@@ -124,8 +126,7 @@ class Intake:
             for reading in self._reading.values():
                 reading.failed(error)
         finally:
-            for retry in self._retries:
-                retry.cancel()
+            await _end(list(self._retries.values()))
 
     async def _poll_on(self) -> None:
         backoff = Backoff(f"reading from {self._system}")
@@ -190,8 +191,13 @@ class Intake:
             reading.failed(error)
             return
         retry = asyncio.ensure_future(self._read_again(reading, error))
-        self._retries.add(retry)
-        retry.add_done_callback(self._retries.discard)
+        key = reading.buffer.key
+        self._retries[key] = retry
+        retry.add_done_callback(lambda _: self._forget(key, retry))
+
+    def _forget(self, key: TaskPartition, retry: asyncio.Task[None]) -> None:
+        if self._retries.get(key) is retry:  # a retry that fails has started the next one
+            del self._retries[key]
 
     async def _read_again(self, reading: _Reading, error: UnavailableError) -> None:
         """Assign one failed partition anew from where it was read to, after a backoff."""
@@ -208,6 +214,13 @@ class Intake:
         else:
             reading.failing = False
             self._wakeup.wake()
+
+
+async def _end(children: Collection[asyncio.Task[None]]) -> None:
+    for child in children:
+        child.cancel()
+    if children:
+        await asyncio.wait(children)
 
 
 def _is_cancelled() -> bool:

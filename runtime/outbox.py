@@ -109,13 +109,16 @@ class Outbox(ABC):
 
 
 class _Batch:
-    """A batch in flight: its parcels, and what will become of it."""
+    """A batch in flight: its parcels, what will become of it, and which producer has it."""
 
-    __slots__ = ("outcome", "parcels")
+    __slots__ = ("outcome", "parcels", "serial")
 
-    def __init__(self, parcels: list[Parcel], outcome: asyncio.Future[Failures]) -> None:
+    def __init__(
+        self, parcels: list[Parcel], outcome: asyncio.Future[Failures], serial: int
+    ) -> None:
         self.parcels = parcels
         self.outcome = outcome
+        self.serial = serial
 
 
 class OrderedOutbox(Outbox):
@@ -170,6 +173,8 @@ class OrderedOutbox(Outbox):
         most = producer.limits.in_flight if producer.requests is Requests.ORDERED else 1
         if len(self._in_flight) >= most:
             return False
+        if self._in_flight and self._in_flight[-1].serial != self._host.serial:
+            return False  # another output had it renewed: the new one knows of no failure to keep
         return self._fills_batch() or self._hurried or self._linger_left() <= 0
 
     def _fills_batch(self) -> bool:
@@ -211,7 +216,7 @@ class OrderedOutbox(Outbox):
             await self._broke(serial, error)
         else:
             outcome.add_done_callback(lambda _: self._wakeup.wake())
-            self._in_flight.append(_Batch(parcels, outcome))
+            self._in_flight.append(_Batch(parcels, outcome, serial))
 
     def _compose(self) -> list[Parcel]:
         """Take the next batch off the queue, splitting a parcel that is too large for it."""
@@ -249,13 +254,17 @@ class OrderedOutbox(Outbox):
     # Settling --------------------------------------------------------------------------------
 
     async def _settle(self) -> bool:
-        """Account for batches that are done, from the oldest; true when it sent some back."""
+        """Account for batches that are done, from the oldest; true when it sent some back.
+
+        A failure counts as soon as it is told, also while an older batch is still in flight: from
+        then on the producer takes what comes next, which would pass what has failed.
+        """
         in_flight = self._in_flight
-        while in_flight and in_flight[0].outcome.done():
-            failures = in_flight[0].outcome.result()
-            if failures:
+        for batch in in_flight:
+            if batch.outcome.done() and batch.outcome.result():
                 await self._send_again()
                 return True
+        while in_flight and in_flight[0].outcome.done():
             for parcel in in_flight.popleft().parcels:
                 parcel.port.settled(parcel.generation, len(parcel.messages), parcel.bytes)
             self._backoff.worked()

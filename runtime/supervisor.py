@@ -11,6 +11,7 @@ from samza_py.coordination import Coordinator
 from samza_py.errors import FencedError, UnavailableError
 from samza_py.message import Partition
 from samza_py.runtime.backoff import Backoff, retried
+from samza_py.runtime.children import to_its_end
 from samza_py.runtime.sending import TaskAbortedError
 from samza_py.runtime.services import Services
 from samza_py.runtime.statistics import TaskCounters, TaskStatistics
@@ -138,7 +139,7 @@ class Supervisor:
             await instance.release()
         finally:
             self._running = False
-            await instance.close()
+            await to_its_end(instance.close())
 
     def extend(self, planned: PlannedTask) -> None:
         """Partitions have come: commit, and open again with them."""

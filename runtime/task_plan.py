@@ -61,6 +61,7 @@ class TaskPlan:
         self._wanted = Wakeup()
         self._waiters: list[asyncio.Future[None]] = []
         self._soon: asyncio.TimerHandle | None = None
+        self._ended_meanwhile = False
 
     async def read(self) -> None:
         """Read the partitions of every input, and plan.
@@ -100,10 +101,12 @@ class TaskPlan:
                     self._soon.cancel()
                     self._soon = None
             waiters, self._waiters = self._waiters, []
-            self.complete = True  # unless another task ends while the systems answer
+            self._ended_meanwhile = False
             changed = await self._read_again()
             if changed:
                 await on_growth(changed)
+            # Not before the systems have answered, which may take long: the job would end by it.
+            self.complete = not self._ended_meanwhile
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)
@@ -127,6 +130,7 @@ class TaskPlan:
         """Hear that a task has read all it has: more may have come, in its place or for itself."""
         if self._growing:
             self.complete = False
+            self._ended_meanwhile = True
             self.look_soon()
 
     async def all_ended(self, store: CheckpointStore, idle: Callable[[], bool]) -> None:

@@ -61,6 +61,10 @@ class Faults:
         """An error of one partition, told by the poll that would have read it."""
         return None
 
+    def broken_off(self, client: str, partition: Partition) -> ConnectorError | None:
+        """An error of one partition behind the messages that its fetch has brought."""
+        return None
+
 
 Owner: TypeAlias = tuple[str, str]
 """A job and one of its tasks."""

@@ -140,6 +140,9 @@ class MemoryConsumer(Consumer):
         if after == at and at_head == seat.at_head and not finished:
             return None
         left = 0 if at_head else log.visible(after)
+        broken = faults.broken_off(self._link.client, key.partition) if faults and found else None
+        if broken is not None:
+            return seat, after, Fetched(found, found[-1].offset, error=broken, remaining=left)
         position = END if finished else Offset(str(after - 1))
         return seat, after, Fetched(found, position, at_head, finished, None, left)
 

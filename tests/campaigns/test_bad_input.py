@@ -110,18 +110,19 @@ def zeros(path: Path, megabytes: int) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["gz", "zip", "zst"])
-@pytest.mark.parametrize("policy", ["dead", "fail"])
+@pytest.mark.parametrize(("policy", "megabytes"), [("dead", 256), ("fail", 256), ("dead", 1024)])
 def test_a_bomb_is_refused_at_its_limit_and_memory_is_bounded(
-    tmp_path: Path, suffix: str, policy: str, small: int
+    tmp_path: Path, suffix: str, policy: str, megabytes: int, small: int
 ) -> None:
-    """A quarter of a gigabyte in a quarter of a megabyte.
+    """A gigabyte, or a quarter of it, in a thousandth of that.
 
     Whatever the policy: what lies behind the limit was never read, so no dead letter could hold
     it, and going on would lose it. The limit is the user's to raise.
     """
     campaign = accepting(tmp_path, policy, [b'{"number": 1}', b'{"number": 2}'])
     bomb = tmp_path / "in" / f"bomb.jsonl.{suffix}"
-    zeros(bomb, 256)
+    zeros(bomb, megabytes)
+    assert bomb.stat().st_size < megabytes << 11
     assert campaign.run() == 1, campaign.log()
     log = campaign.log()
     assert f"in/bomb.jsonl.{suffix}: it " in log
@@ -130,6 +131,22 @@ def test_a_bomb_is_refused_at_its_limit_and_memory_is_bounded(
     assert campaign.most_memory < small + 3 * 16 * MIB + SPARE
     # How far the other partitions had come is a matter of time; a restart goes on from there.
     assert set(numbers(tmp_path)) <= {1, 2}
+
+
+@pytest.mark.parametrize("suffix", ["gz", "zip", "zst"])
+def test_a_gigabyte_that_is_allowed_is_read_through_in_bounded_memory(
+    tmp_path: Path, suffix: str, small: int
+) -> None:
+    """It is one line, over the limit of lines, and goes by the policy; what follows is read."""
+    campaign = accepting(tmp_path, "dead", [b'{"number": 1}', b'{"number": 2}'])
+    campaign.settings["CAMPAIGN_LIMITS"] = json.dumps({"max_decompressed_bytes": "2GiB"})
+    zeros(tmp_path / "in" / f"bomb.jsonl.{suffix}", 1024)
+    campaign.finish(twice=False)
+    assert sorted(numbers(tmp_path)) == [1, 2]
+    (letter,) = written(tmp_path, "dead")
+    assert set(letter) == {0}
+    assert len(letter) <= 2 * MIB
+    assert campaign.most_memory < small + 3 * 16 * MIB + SPARE
 
 
 # Anything at all -----------------------------------------------------------------------------

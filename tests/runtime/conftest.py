@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 
 from samza_py.seam import use_seam
-from tests.runtime.virtual_time import VirtualLoop, VirtualSeam
+from tests.runtime.virtual_seam import VirtualSeam
+from tests.virtual_time import VirtualLoop
 
 
 def pytest_asyncio_loop_factories(

@@ -19,7 +19,7 @@ from samza_py.producer import Promise, Requests
 from samza_py.seam import Seam, use_seam
 from samza_py.transaction import Transaction
 from tests.runtime.running import checkpoint, progress, resolved, run, running, values
-from tests.runtime.virtual_time import VirtualSeam
+from tests.runtime.virtual_seam import VirtualSeam
 
 Words = MemoryStream[str, str]
 

@@ -12,7 +12,7 @@ from samza_py.connectors.memory import Faults, Memory, MemoryStream
 from samza_py.errors import ConnectorError, UnavailableError
 from samza_py.producer import Promise, Requests
 from tests.runtime.running import checkpoint, resolved, run, running, values
-from tests.runtime.virtual_time import VirtualSeam
+from tests.runtime.virtual_seam import VirtualSeam
 
 EXACT = [Promise.TWO_PHASE, Promise.TRANSACTIONAL]
 COUNT = 12

@@ -237,6 +237,25 @@ async def test_a_split_that_comes_after_a_long_quiet_is_seen_at_the_end_of_the_p
     assert shop.copied() == ["a", "b"]
 
 
+async def test_a_job_does_not_end_while_the_systems_still_answer() -> None:
+    class Slow(Asked):
+        async def before(self, operation: str, client: str) -> None:
+            await super().before(operation, client)
+            # The task leaves after they were asked, and before they have answered.
+            await asyncio.sleep({"partitions": 5, "release": 2}.get(operation, 0))
+
+    shop = Shop()
+    shop.memory.broker.faults = Slow()
+    shop.put("a")
+    async with running(resolved(shop.job, shop.memory)) as ran:
+        await shop.memory.wait_for(shop.out, 1)
+        shop.memory.split(shop.words, "0", "0a", "0b")
+        shop.put("b", partition="0a")
+        shop.memory.close(shop.words)
+        await ran.ended()
+    assert shop.copied() == ["a", "b"]
+
+
 async def test_the_end_of_the_inputs_is_told_once_when_the_children_have_ended_too() -> None:
     shop = Shop()
     job = Job("totals", commit_interval="1s")

@@ -227,6 +227,32 @@ async def test_a_message_that_failed_is_sent_again_and_none_of_its_lane_passes_i
             assert sent.lane(f"lane {lane}") == list(range(lane, 60, 3))
 
 
+async def test_nothing_passes_a_failure_by_way_of_a_producer_that_another_output_renewed() -> None:
+    async with sending(Requests.ORDERED, {1: [Retry(AWAY)]}, linger_s=0.0) as sent:
+        sent.sinks[0].settle_s = 5.0
+        sent.put(message(1, "a"))
+        await asyncio.sleep(1)
+        await sent.outbox._host.renew(0, AWAY)
+        sent.put(message(2, "a"))
+        await sent.settled()
+        assert len(sent.sinks) == 2
+        assert sent.lane("a") == [1, 2]
+
+
+async def test_nothing_passes_a_failure_that_is_told_before_an_older_batch_is_settled() -> None:
+    async with sending(Requests.ORDERED, {1: [Retry(AWAY)]}, linger_s=0.0) as sent:
+        sink = sent.sinks[0]
+        sink.settle_s = 5.0
+        sent.put(message(0, "a"))
+        await asyncio.sleep(1)
+        sink.settle_s = 0.01
+        sent.put(message(1, "b"))
+        await asyncio.sleep(1)  # that it has failed is known by now, and what was before it is not
+        sent.put(message(2, "b"))
+        await sent.settled()
+        assert sent.lane("b") == [1, 2]
+
+
 @pytest.mark.parametrize("requests", list(Requests))
 async def test_a_rejected_message_is_told_once_and_the_rest_arrives(requests: Requests) -> None:
     fates: dict[int, list[Failure]] = {3: [Rejected(ConnectorError("no"))], 4: [Retry(AWAY)]}

@@ -10,7 +10,7 @@ from typing import ClassVar
 import pytest
 
 from samza_py import Job, Message
-from samza_py.connectors.memory import Faults, Memory, MemoryStream
+from samza_py.connectors.memory import Faults, Memory, MemoryStream, Script
 from samza_py.connectors.memory.consumer import MemoryConsumer
 from samza_py.consumer import Fetched, Room
 from samza_py.errors import ConfigError, ConnectorError, ContainerError, UnavailableError
@@ -320,3 +320,52 @@ async def test_a_revoke_that_fails_does_not_hide_how_the_task_ended(
     await run(copying(words, out), memory)
     assert values(memory, out) == ["a"]
     assert "could not be revoked" in caplog.text
+
+
+class SlowSeek(Faults):
+    """The partition fails once, behind what a fetch has brought; the seek after that is slow."""
+
+    def __init__(self) -> None:
+        self.failed = False
+        self.assigned = 0
+
+    def broken_off(self, client: str, partition: Partition) -> ConnectorError | None:
+        if self.failed:
+            return None
+        self.failed = True
+        return UnavailableError(f"{partition} cannot be read on now")
+
+    async def before(self, operation: str, client: str) -> None:
+        if operation == "assign":
+            self.assigned += 1
+            if self.assigned == 2:
+                await asyncio.sleep(5)
+
+
+async def test_a_seek_of_an_earlier_instance_does_not_come_after_that_of_the_next_one() -> None:
+    """It would skip what the next one has still to read: the end of a task waits for it."""
+    memory, words, out = streams(1)
+    script = Script()
+    for letter in "abcdefghij":
+        memory.put(words, letter, letter)
+    memory.broker.faults = faults = SlowSeek()
+    link = memory.connect("one")
+    given = resolved(copying(words, out, seconds=2.0), link, coordination=script.container(link))
+    async with running(given) as ran:
+        script.grant("one")
+        await ran.until(lambda: faults.assigned == 2)
+        script.lose("one")
+        script.grant("one")
+        await memory.wait_for(out, 10)
+        await ran.stop()
+    assert list(dict.fromkeys(values(memory, out))) == list("abcdefghij")
+
+
+async def test_what_came_before_a_partition_failed_is_handled_once() -> None:
+    memory, words, out = streams(1, finite=True)
+    for letter in "abcdef":
+        memory.put(words, letter, letter)
+    memory.broker.faults = faults = SlowSeek()
+    await run(copying(words, out), memory)
+    assert faults.failed
+    assert values(memory, out) == list("abcdef")

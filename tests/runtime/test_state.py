@@ -15,7 +15,7 @@ from samza_py.connectors.memory.checkpoints import MemoryCheckpointStore
 from samza_py.errors import TaskFailedError, UnavailableError
 from tests.runtime.running import pairs, resolved, run, running, values
 from tests.runtime.test_attempts import stored
-from tests.runtime.virtual_time import VirtualSeam
+from tests.runtime.virtual_seam import VirtualSeam
 
 Words = MemoryStream[str, str]
 

@@ -120,6 +120,8 @@ class Calls:
         self._owned(here, task)
 
     def _owned(self, here: Incarnation, task: str) -> None:
+        if self._world.over(here):
+            self._world.violated(f"{here} goes on with {task}, although it was aborted")
         epoch, now = here.claims.get(task, 0), self._world.now
         fenced = self.fenced.get((task, epoch))
         if fenced is not None and now > fenced + GRACE_S:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from samza_py.options import Guarantee
@@ -50,7 +51,7 @@ def scenario_of(seed: int) -> Scenario:
     handlers = [_handler(draw, "h0", strict)]
     if draw.random() < 0.25:
         handlers.append(_handler(draw, "h1", strict))
-    trouble = _trouble(draw, containers)
+    trouble = _interruptions(chance(seed, "interruptions"), _trouble(draw, containers))
     return Scenario(
         seed=seed,
         containers=containers,
@@ -207,6 +208,17 @@ def _trouble(draw: random.Random, containers: int) -> Trouble:
         point=draw.choice(POINTS) if draw.random() < 0.3 else None,
         acts_every_s=draw.choice((1.0, 3.0, 6.0)) if acts else 0.0,
         lease_s=draw.choice((None, 2.0)),
+    )
+
+
+def _interruptions(draw: random.Random, trouble: Trouble) -> Trouble:
+    """Add what may strike in any world, however calm, and has a generator of its own for that."""
+    return replace(
+        trouble,
+        broken_off=draw.choice((0.0, 0.05, 0.3)),
+        cancel=draw.choice((0.003, 0.02, 0.1)),
+        cancels=draw.choice((0, 1, 3)),
+        impatience=draw.choice((0, 1, 2)),
     )
 
 

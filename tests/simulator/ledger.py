@@ -81,6 +81,8 @@ class Ledger:
         here = self._world.here()
         if here is None:
             return
+        if self._world.over(here):
+            self._world.violated(f"{here} wrote for {task}, although it was aborted")
         lost = here.told_lost.get((task, found.epoch))
         if lost is not None and self._world.now > lost:
             self._world.violated(f"{here} wrote for {task}, although it was told at {lost:g}")

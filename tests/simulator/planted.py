@@ -1,8 +1,8 @@
 """Bugs on purpose: plausible mistakes in the runtime, to see whether the simulator finds them.
 
 Each is a patch of one or two methods, in force for a ``with``. The patches stand in
-``planted_commits``, ``planted_growth``, ``planted_outputs`` and ``planted_work``, by where the
-mistake would be made.
+``planted_commits``, ``planted_growth``, ``planted_interruptions``, ``planted_outputs`` and
+``planted_work``, by where the mistake would be made.
 """
 
 from __future__ import annotations
@@ -42,21 +42,23 @@ class Bug:
         plant: makes it.
         seed: the first one that found it, when it was planted. Where the runtime or the scenarios
             have changed since, it may be another one.
+        only: the one kind of trouble that shows it, as ``Trouble`` names it; None where others do.
     """
 
     what: str
     plant: Plant
     seed: int
+    only: str | None = None
 
 
 BUGS: Final[dict[str, Bug]] = {}
 
 
-def bug(what: str, *, seed: int) -> Callable[[Plant], Plant]:
+def bug(what: str, *, seed: int, only: str | None = None) -> Callable[[Plant], Plant]:
     """Name a mistake after the function that makes it."""
 
     def add(plant: Plant) -> Plant:
-        BUGS[plant.__name__.replace("_", "-")] = Bug(what, plant, seed)
+        BUGS[plant.__name__.replace("_", "-")] = Bug(what, plant, seed, only)
         return plant
 
     return add
@@ -73,8 +75,8 @@ def planted(name: str | None) -> Generator[None]:
 
 def known_bugs() -> dict[str, Bug]:
     """All bugs, by name."""
-    for place in ("planted_commits", "planted_growth", "planted_outputs", "planted_work"):
-        import_module(f"tests.simulator.{place}")  # each adds its own
+    for place in ("commits", "growth", "interruptions", "outputs", "work"):
+        import_module(f"tests.simulator.planted_{place}")  # each adds its own
     return BUGS
 
 

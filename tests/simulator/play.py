@@ -131,8 +131,14 @@ class Play:
                 break
             await asyncio.sleep(self._draw.random() * 3.0)
         if self._draw.random() < 0.3:
-            # A finished job that is started again finds nothing to do.
-            await self._stage.end_of(self._stage.start("c0"))
+            # A finished job that is started again finds nothing to do but timers that are due.
+            while not await self._ends_by_itself():
+                pass
+
+    async def _ends_by_itself(self) -> bool:
+        incarnation = self._stage.start("c0")
+        await self._stage.end_of(incarnation)
+        return not incarnation.dead and incarnation.aborted_s is None
 
     async def _act_on(self, incarnation: Incarnation) -> None:
         every = self._scenario.trouble.acts_every_s
@@ -151,12 +157,12 @@ class Play:
         if how == "crash":
             self._world.crash(incarnation, "by an operator")
             return
-        self._world.note(incarnation, how.upper())
+        if how == "abort":
+            self._world.abort(incarnation, container.abort)
+            return
+        self._world.note(incarnation, "STOP")
         incarnation.stopped = True
-        if how == "stop":
-            container.request_stop()
-        else:
-            container.abort()
+        container.request_stop()
 
     # Several containers, and tasks that move ------------------------------------------------------
 
@@ -182,8 +188,8 @@ class Play:
                 await asyncio.sleep(self._draw.random() * 4.0)
                 if self._draw.random() < 0.7:
                     self._stage.script.gone(name)
-            elif self._stage.ledger.complete:
-                return
+            elif self._stage.ledger.complete and incarnation.aborted_s is None:
+                return  # else it may have left a transaction open, which the next start ends
             await asyncio.sleep(self._draw.random() * 3.0)
 
     async def _balance(self) -> None:
@@ -266,9 +272,7 @@ class Play:
 
         def end() -> None:
             if incarnation.running and incarnation.container is not None:
-                self._world.note(incarnation, "ABORT")
-                incarnation.stopped = True
-                incarnation.container.abort()
+                self._world.abort(incarnation, incarnation.container.abort)
 
         asyncio.get_running_loop().call_later(self._draw.random() * within_s, end)
 

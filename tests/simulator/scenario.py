@@ -111,8 +111,13 @@ class Trouble:
         hot: operations that are struck ``heat`` times as often.
         message: how likely one message of a write fails.
         partition: how likely a partition fails in a poll.
+        broken_off: how likely a fetch fails after it has brought messages. The runtime reads on
+            behind them; whatever is then delivered again, it has asked for.
         crash: how likely an operation is a container's last one.
         crashes: how many such there are at most.
+        cancel: how likely a container's run is cancelled from outside near an operation or point.
+        cancels: how many such there are at most.
+        impatience: how often a cancelled run is cancelled again before it has ended, at most.
         point: a named point of the runtime at which the first container that comes there crashes.
         acts_every_s: how often the play does something to the containers; 0 for never.
         lease_s: grants end after so long, unless they are renewed; None for grants without an end.
@@ -126,8 +131,12 @@ class Trouble:
     heat: float = 1.0
     message: float = 0.0
     partition: float = 0.0
+    broken_off: float = 0.0
     crash: float = 0.0
     crashes: int = 0
+    cancel: float = 0.0
+    cancels: int = 0
+    impatience: int = 0
     point: str | None = None
     acts_every_s: float = 0.0
     lease_s: float | None = None

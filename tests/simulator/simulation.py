@@ -13,8 +13,8 @@ from tests.simulator.generating import scenario_of
 from tests.simulator.play import Play
 from tests.simulator.scenario import Scenario, chance
 from tests.simulator.stage import Stage
-from tests.simulator.virtual_loop import DeadlockError, LivelockError, VirtualLoop
 from tests.simulator.world import World
+from tests.virtual_time import DeadlockError, LivelockError, VirtualLoop
 
 MOST_TURNS = 400_000
 
@@ -64,7 +64,7 @@ def run_seed(seed: int, scenario: Scenario | None = None, keep: int = 60) -> Out
     scenario = scenario if scenario is not None else scenario_of(seed)
     world = World(scenario, keep)
     shuffle = chance(seed, "order") if scenario.shuffled else None
-    loop = VirtualLoop(MOST_TURNS, shuffle, world.born)
+    loop = VirtualLoop(most_turns=MOST_TURNS, shuffle=shuffle, born=world.born)
     loop.set_exception_handler(lambda _, context: _unexpected(world, context))
     logging.disable(logging.CRITICAL)
     # What a cycle of garbage holds would be let go of at a moment that no seed decides.

@@ -14,6 +14,7 @@ from samza_py.runtime.coordinators import Embedded
 from samza_py.seam import use_seam
 from tests.simulator.calls import Calls
 from tests.simulator.handling import HandlerFailure, Source
+from tests.simulator.interruptions import Interruptions
 from tests.simulator.job import Streams
 from tests.simulator.ledger import Ledger
 from tests.simulator.scenario import Given
@@ -57,7 +58,8 @@ class Stage:
         self.streams = Streams(world, self.calls, self._main, self._side)
         self.ledger = Ledger(world, self.broker, self.given, self.calls)
         self.broker.kept.told = self.ledger.checkpointed
-        self.broker.faults = SeededFaults(world, self.given)
+        self._interruptions = Interruptions(world)
+        self.broker.faults = SeededFaults(world, self.given, self._interruptions)
 
     # Input -----------------------------------------------------------------------------------
 
@@ -115,9 +117,10 @@ class Stage:
         return incarnation
 
     async def _life(self, incarnation: Incarnation, resolved: ResolvedJob) -> None:
-        with use_seam(VirtualSeam(self.world, incarnation)):
+        with use_seam(VirtualSeam(self.world, incarnation, self._interruptions.near)):
             incarnation.container = Container(resolved)
-            await incarnation.container.run()
+            async with incarnation.timeout:
+                await incarnation.container.run()
 
     async def end_of(self, incarnation: Incarnation) -> None:
         """Wait until a container is no more, and judge how it ended."""
@@ -125,19 +128,22 @@ class Stage:
         await asyncio.wait((incarnation.main,))
         if incarnation.dead:
             return
-        error = None if incarnation.main.cancelled() else incarnation.main.exception()
+        cancelled = incarnation.main.cancelled()
+        error = asyncio.CancelledError() if cancelled else incarnation.main.exception()
         self.world.note(incarnation, f"END {error!r}")
         if not self._may_end(incarnation, error):
             what = error if error is not None else "nothing wrong"
             self.world.violated(f"{incarnation} ended by {what!r}")
-        for _ in range(3):
-            await asyncio.sleep(0)
         left = [child for child in incarnation.children if not child.done()]
         if left:
             self.world.violated(f"{incarnation} has left a child running: {left[0]}")
 
     def _may_end(self, incarnation: Incarnation, error: BaseException | None) -> bool:
         """Whether a container has a reason to end as it did."""
+        cancelled = isinstance(error, asyncio.CancelledError | TimeoutError)
+        if cancelled or incarnation.aborted_s is not None:
+            # What was cancelled must not look as if it had ended by itself.
+            return cancelled and incarnation.aborted_s is not None
         if incarnation.cut_off:
             return True
         if error is None:

@@ -10,7 +10,8 @@ from samza_py.errors import ConnectorError, RejectedError, UnavailableError
 from samza_py.message import Outgoing, Partition
 from samza_py.producer import Failure, Rejected, Retry, Unknown
 from tests.simulator.handling import source_of
-from tests.simulator.scenario import Given
+from tests.simulator.interruptions import Interruptions
+from tests.simulator.scenario import Given, chance
 from tests.simulator.world import Incarnation, World
 
 DELAYS_S = (0.0, 0.0, 0.001, 0.02, 0.3, 2.0, 12.0)
@@ -24,10 +25,18 @@ class SeededFaults(Faults):
     Args:
         world: the simulation.
         given: what was put into the input, by partition and offset.
+        interruptions: told of every operation.
     """
 
-    def __init__(self, world: World, given: Mapping[tuple[str, int], Given]) -> None:
+    def __init__(
+        self,
+        world: World,
+        given: Mapping[tuple[str, int], Given],
+        interruptions: Interruptions,
+    ) -> None:
         self._world = world
+        self._interruptions = interruptions
+        self._draw = chance(world.scenario.seed, "broken off")
         self._given = given
         self._trouble = world.scenario.trouble
 
@@ -37,6 +46,7 @@ class SeededFaults(Faults):
         if here is None:
             return
         self._world.note(here, operation)
+        self._interruptions.near(here)
         if not self._world.troubled:
             return
         await self._maybe_crash(here, f"before {operation}")
@@ -50,6 +60,7 @@ class SeededFaults(Faults):
         here = await self._alive()
         if here is None or not self._world.troubled:
             return
+        self._interruptions.near(here)
         await self._maybe_crash(here, f"after {operation}")
         await self._maybe_delay(operation)
         if self._strikes(self._trouble.after, operation):
@@ -75,6 +86,19 @@ class SeededFaults(Faults):
         if world.troubled and world.chance.random() < self._trouble.partition:
             world.note(world.here(), f"{partition} fails")
             return UnavailableError(f"simulated: {partition} cannot be read now")
+        return None
+
+    def broken_off(self, client: str, partition: Partition) -> ConnectorError | None:
+        """Let a partition fail behind what a fetch has brought, by chance.
+
+        A consumer never delivers a message again by itself: each fetch begins behind the position
+        of the one before. It does so where the runtime seeks, which is after a failure, from where
+        the runtime says that it has read to. So that is where a message can be delivered twice.
+        """
+        world = self._world
+        if world.troubled and self._draw.random() < self._trouble.broken_off:
+            world.note(world.here(), f"{partition} fails behind what was fetched")
+            return UnavailableError(f"simulated: {partition} cannot be read on now")
         return None
 
     def _rejection(self, message: Outgoing) -> Fault | None:

@@ -35,6 +35,9 @@ class Incarnation:
         cut_off: its network is gone for ever, though it still runs.
         forgotten: the coordinator has given its tasks to others and does not say so.
         stopped: somebody asked it to end, softly or not.
+        aborted_s: when somebody aborted or cancelled it for the first time: nothing it does may
+            begin or be committed later. None where nobody has.
+        timeout: of the user's own around its run.
         claims: the epoch under which it has each task.
         valid_until: how long the grant of each task holds, where it has an end.
         told_lost: when it had heard that it lost a task, by task and epoch.
@@ -51,6 +54,8 @@ class Incarnation:
         self.cut_off = False
         self.forgotten = False
         self.stopped = False
+        self.aborted_s: float | None = None
+        self.timeout = asyncio.timeout(None)
         self.claims: dict[str, int] = {}
         self.valid_until: dict[str, float | None] = {}
         self.told_lost: dict[tuple[str, int], float] = {}
@@ -60,6 +65,17 @@ class Incarnation:
     def running(self) -> bool:
         """Whether it has neither crashed nor ended."""
         return not self.dead and self.main is not None and not self.main.done()
+
+    def cancel(self) -> None:
+        """What a user does who holds the child that runs it."""
+        assert self.main is not None
+        self.main.cancel()
+
+    def expire(self) -> None:
+        """What the user's timeout does when its time is over."""
+        if self.timeout.expired() or not self.running:
+            return
+        self.timeout.reschedule(0.0)
 
     def __str__(self) -> str:
         return f"{self.name}.{self.number}"
@@ -154,6 +170,18 @@ class World:
         assert self.loop is not None
         self.loop.call_soon(self._kill, incarnation, 0)
 
+    def abort(self, incarnation: Incarnation, by: Callable[[], None]) -> None:
+        """Have a container end at once; it has its own way out, on which it commits nothing."""
+        self.note(incarnation, f"ABORT {by.__name__}")
+        incarnation.stopped = True
+        if incarnation.aborted_s is None:
+            incarnation.aborted_s = self.now
+        by()
+
+    def over(self, incarnation: Incarnation) -> bool:
+        """Whether a container that was aborted has had the time to see it."""
+        return incarnation.aborted_s is not None and self.now > incarnation.aborted_s
+
     def forget_children(self) -> None:
         """Let go of all children, and of how they were cancelled.
 
@@ -182,14 +210,23 @@ class World:
 
 
 class VirtualSeam(Seam):
-    """Clock, chance and threads of one container in a simulation."""
+    """Clock, chance and threads of one container in a simulation.
+
+    Args:
+        world: the simulation.
+        incarnation: the container.
+        near: told that it has come to a named point.
+    """
 
     watches_loop = False
 
-    def __init__(self, world: World, incarnation: Incarnation) -> None:
+    def __init__(
+        self, world: World, incarnation: Incarnation, near: Callable[[Incarnation], None]
+    ) -> None:
         super().__init__()
         self.incarnation = incarnation
         self._world = world
+        self._near = near
         name = f"{incarnation} jitter"
         self.random: random.Random = chance(world.scenario.seed, name)
 
@@ -212,6 +249,7 @@ class VirtualSeam(Seam):
         """Crash at the point that the scenario names, the first time anybody comes there."""
         world, trouble = self._world, self._world.scenario.trouble
         world.note(self.incarnation, f"at {point}")
+        self._near(self.incarnation)
         if point == trouble.point and world.troubled and world.crashes <= trouble.crashes:
             chosen = world.chance.random() < 0.5
             if chosen:

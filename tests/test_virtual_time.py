@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from tests.simulator.virtual_loop import DeadlockError, LivelockError, VirtualLoop
+from tests.virtual_time import DeadlockError, LivelockError, VirtualLoop, run_virtually
 
 
 def run(
     main: Coroutine[Any, Any, Any], shuffle: random.Random | None = None, most_turns: int = 10_000
 ) -> Any:
-    loop = VirtualLoop(most_turns, shuffle, lambda child: None)
+    loop = VirtualLoop(most_turns=most_turns, shuffle=shuffle)
     try:
         return loop.run_until_complete(main)
     finally:
@@ -90,3 +90,30 @@ def test_going_in_circles_is_an_error() -> None:
 
     with pytest.raises(LivelockError):
         run(spin())
+
+
+def test_hours_of_nothing_but_timers_are_an_error() -> None:
+    async def look_again() -> None:
+        for _ in itertools.count():
+            await asyncio.sleep(60)
+
+    with pytest.raises(LivelockError):
+        run(look_again())
+
+
+def test_a_thread_is_waited_for_in_real_time() -> None:
+    async def call() -> float:
+        await asyncio.to_thread(time.sleep, 0.05)
+        return asyncio.get_running_loop().time()
+
+    assert run_virtually(call()) >= 0.05
+
+
+def test_a_child_that_never_waits_does_not_stop_the_time_where_turns_take_some() -> None:
+    async def spin() -> None:
+        async with asyncio.timeout(1):
+            for _ in itertools.count():
+                await asyncio.sleep(0)
+
+    with pytest.raises(TimeoutError):
+        run_virtually(spin(), turn_s=0.001)
