@@ -54,7 +54,10 @@ async def opened_services(
         admins[name] = await open_anew(
             f"system {name}", partial(system.admin, streams), opened, timeout_s
         )
-        await _create(name, admins[name], resolved, timeout_s)
+    plan = TaskPlan(resolved, admins)
+    await plan.find_inputs()
+    for name, admin in admins.items():
+        await _create(name, admin, resolved, timeout_s)
     if resolved.ignore_checkpoint:
         await _set_aside(resolved)
     store = await open_anew(
@@ -63,7 +66,6 @@ async def opened_services(
         opened,
         timeout_s,
     )
-    plan = TaskPlan(resolved, admins)
     resources = await opened.enter(f"the lifespan of job {job.name}", Lifespan(resolved))
     services = Services(resolved, resources, store, admins, plan, threads, on_stop)
     for name, system in resolved.systems.items():
