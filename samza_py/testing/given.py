@@ -50,10 +50,9 @@ def refuse_other_types(job: object, inputs: object) -> None:
         if not isinstance(stream, Input):
             why = f"{stream!r} is no input; pass the stream object of the job"
             raise ConfigError("inputs", why)
-        several = isinstance(items, Iterable) and not isinstance(items, str | bytes | Mapping)
-        if not several:
-            why = "takes several items: write [item] for a single one"
-            raise ConfigError(f"inputs of {stream}", why, items)
+        if not isinstance(items, Iterable) or isinstance(items, str | bytes | Mapping):
+            why = f"takes several items: write [item] for a single one, not {items!r}"
+            raise ConfigError(f"inputs of {stream}", why)
 
 
 def encoded(stream: Input[Any, Any], items: Iterable[Any]) -> list[Outgoing]:

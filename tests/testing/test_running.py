@@ -198,9 +198,9 @@ def test_a_value_that_does_not_fit_its_stream_is_named() -> None:
         (job, None, "inputs: takes .* where all are empty; not None"),
         (job, [Order("a", 1)], r"inputs: takes \{stream: \[value, ...\]\}"),
         (job, {"shop.orders": []}, "inputs: 'shop.orders' is no input; pass the stream object"),
-        (job, {orders: Order("a", 1)}, r"inputs of shop.orders = Order.*: takes several items"),
-        (job, {orders: "apple"}, r"inputs of shop.orders = 'apple': takes several items"),
-        (job, {orders: {"sku": "a"}}, r"inputs of shop.orders = .*: takes several items"),
+        (job, {orders: Order("a", 1)}, r"inputs of shop.orders: takes several items.* not Order"),
+        (job, {orders: "apple"}, r"inputs of shop.orders: takes several items.* not 'apple'"),
+        (job, {orders: {"sku": "a"}}, "inputs of shop.orders: takes several items"),
     ],
 )
 def test_other_things_than_a_job_and_lists_for_its_streams_are_refused(
