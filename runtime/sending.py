@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from samza_py.checkpoint import Claim
-from samza_py.errors import ConfigError, ConnectorError, SamzaError
+from samza_py.errors import ConfigError, ConnectorError
 from samza_py.producer import Producer, Promise, Requests, TwoPhaseProducer
 from samza_py.runtime.backoff import retried
 from samza_py.runtime.children import Children
+from samza_py.runtime.commit import TaskAbortedError
 from samza_py.runtime.lane_outbox import LaneOutbox
 from samza_py.runtime.outbox import OrderedOutbox, Outbox
 from samza_py.runtime.participants import Outputs
@@ -22,10 +23,6 @@ from samza_py.runtime.services import Services
 from samza_py.system import Output
 
 logger = logging.getLogger(__name__)
-
-
-class TaskAbortedError(SamzaError):
-    """Something took the task back to its last checkpoint; it is opened again from there."""
 
 
 def made_outbox(

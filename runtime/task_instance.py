@@ -25,7 +25,7 @@ from samza_py.runtime.batch_runner import BatchCaller, BatchRunner
 from samza_py.runtime.buffer import PartitionBuffer
 from samza_py.runtime.calling import Caller
 from samza_py.runtime.children import Children
-from samza_py.runtime.commit import Committer, Participant
+from samza_py.runtime.commit import Committer, Participant, TaskAbortedError
 from samza_py.runtime.concurrent_runner import ConcurrentRunner
 from samza_py.runtime.failures import Failures
 from samza_py.runtime.overlay import MemoryEngine, Overlay
@@ -42,7 +42,7 @@ from samza_py.runtime.processing import Processor
 from samza_py.runtime.reading import Parents, opened_buffers
 from samza_py.runtime.runner import Runner
 from samza_py.runtime.scope import TaskScope
-from samza_py.runtime.sending import Sending, SendingOpener, TaskAbortedError
+from samza_py.runtime.sending import Sending, SendingOpener
 from samza_py.runtime.serial_runner import SerialRunner
 from samza_py.runtime.services import Services
 from samza_py.runtime.statistics import TaskCounters, TaskStatistics
