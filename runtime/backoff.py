@@ -54,17 +54,24 @@ async def retried(
     Args:
         what: the thing tried, for the log.
         attempt: called anew each time.
-        timeout_s: give up after this long and raise the last error; None never gives up.
+        timeout_s: give up after this long and raise the last error; None never gives up. An attempt
+            that has not come back by then is cancelled.
 
     Raises:
-        UnavailableError: it was still away at the end of the time.
+        UnavailableError: it was still away at the end of the time, or did not answer.
     """
     backoff = Backoff(what)
     loop = asyncio.get_running_loop()
     until = None if timeout_s is None else loop.time() + timeout_s
     while True:
+        timer = asyncio.timeout_at(until)
         try:
-            result = await attempt()
+            async with timer:
+                result = await attempt()
+        except TimeoutError as error:
+            if not timer.expired():
+                raise
+            raise UnavailableError(f"{what}: no answer within {timeout_s:g} s") from error
         except UnavailableError as error:
             if until is not None and loop.time() >= until:
                 raise

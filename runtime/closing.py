@@ -106,6 +106,31 @@ class Opened:
             ) from error
 
 
+async def let_go(what: str, closing: Awaitable[None], within_s: float) -> None:
+    """Close one of the things of a task; a failure is said, and keeps no other from its turn.
+
+    Args:
+        what: names it to people.
+        closing: does it; cancelled and left behind after ``within_s``.
+        within_s: in seconds.
+    """
+    timer = asyncio.timeout(within_s)
+    try:
+        async with timer:
+            await closing
+    except SamzaError as error:
+        logger.warning("%s failed: %s", what, error)
+    except Exception:
+        if timer.expired():
+            logger.error(
+                "%s did not end within job.close_timeout_s (%g s) and is left behind",
+                what,
+                within_s,
+            )
+        else:
+            logger.exception("%s failed", what)
+
+
 def _as_ours(what: str, error: Exception) -> SamzaError:
     if isinstance(error, SamzaError):
         return error

@@ -144,6 +144,7 @@ class Lanes:
         for seq, message in enumerate(messages, source.progress.begin(len(messages))):
             message.seq = seq
         self._slice.extend(messages)
+        self._scope.counters.received += len(messages)
         self._behind = chunk.position if buffer.took(chunk, len(messages)) else None
         if self._behind is not None and not messages:
             self._pass(source, self._behind)

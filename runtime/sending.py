@@ -13,6 +13,7 @@ from samza_py.producer import Producer, Promise, Requests, TwoPhaseProducer
 from samza_py.resolved import ResolvedJob
 from samza_py.runtime.backoff import retried
 from samza_py.runtime.children import Children
+from samza_py.runtime.closing import let_go
 from samza_py.runtime.commit import TaskAbortedError
 from samza_py.runtime.lane_outbox import LaneOutbox
 from samza_py.runtime.ordered_outbox import OrderedOutbox
@@ -70,12 +71,13 @@ class Sending:
         """The task's accounts at all its outputs."""
         return [sender.port for sender in self.senders.values()]
 
-    async def close(self) -> None:
-        """Close the task's own producers and its transaction. Commits nothing."""
+    async def close(self, within_s: float) -> None:
+        """Close the task's own producers and its transaction, each in time. Commits nothing."""
         for host in self.hosts:
-            await host.close()
+            await let_go(f"closing the producer of {host.name}", host.close(), within_s)
         if self.transaction is not None:
-            await self.transaction.transaction.aclose()
+            closing = self.transaction.transaction.aclose()
+            await let_go("closing the transaction of a task", closing, within_s)
 
 
 class SendingOpener:
@@ -115,7 +117,7 @@ class SendingOpener:
         try:
             await self._open(sending)
         except BaseException:
-            await sending.close()
+            await sending.close(self._services.resolved.options.close_timeout_s)
             raise
         return sending
 

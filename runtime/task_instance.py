@@ -24,6 +24,7 @@ from samza_py.runtime.assigning import Assigner
 from samza_py.runtime.backoff import retried
 from samza_py.runtime.buffer import PartitionBuffer
 from samza_py.runtime.children import Children
+from samza_py.runtime.closing import let_go
 from samza_py.runtime.commit import Committer, Participant, TaskAbortedError
 from samza_py.runtime.failures import Failures
 from samza_py.runtime.making import made_runner
@@ -272,22 +273,17 @@ class TaskInstance:
         if left:
             names = ", ".join(left)
             logger.error("task %s leaves behind what did not end: %s", self.name, names)
+        keys = [buffer.key for buffer in self._buffers]
         for system, intake in self._services.intakes.items():
-            try:
-                await intake.revoke([buffer.key for buffer in self._buffers])
-            except SamzaError as error:
-                logger.warning("task %s could not be revoked at %s: %s", self.name, system, error)
-        if hasattr(self, "runner"):
+            what = f"revoking the partitions of task {self.name} at {system}"
+            await let_go(what, intake.revoke(keys), close_s)
+        if self._stalls is not None:
             self.scope.stop()  # what is left behind must take nothing more, once it comes to an end
             self.runner.close()
         if self._task is not None:
-            try:
-                async with asyncio.timeout(close_s):
-                    await self._task.close()
-            except Exception:
-                logger.exception("close() of task %s failed", self.name)
+            await let_go(f"close() of task {self.name}", self._task.close(), close_s)
         if self._sending is not None:
-            await self._sending.close()
+            await self._sending.close(close_s)
 
     async def release(self) -> None:
         """Let a successor start at once; where that fails it only has to wait a little."""

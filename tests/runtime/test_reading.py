@@ -15,6 +15,7 @@ from samza_py.connectors.memory.consumer import MemoryConsumer
 from samza_py.consumer import Fetched, Room
 from samza_py.errors import ConfigError, ConnectorError, ContainerError, UnavailableError
 from samza_py.message import Partition, TaskPartition
+from samza_py.options import JobOptions
 from samza_py.specification import Order
 from tests.runtime.running import progress, resolved, run, running, values
 
@@ -356,7 +357,41 @@ async def test_a_revoke_that_fails_does_not_hide_how_the_task_ended(
     memory.put(words, "k", "a")
     await run(copying(words, out), memory)
     assert values(memory, out) == ["a"]
-    assert "could not be revoked" in caplog.text
+    assert "revoking the partitions of task" in caplog.text
+
+
+class NeverAnswers(Faults):
+    """One operation of every client hangs."""
+
+    def __init__(self, operation: str) -> None:
+        self._operation = operation
+
+    async def before(self, operation: str, client: str) -> None:
+        if operation == self._operation:
+            await asyncio.get_running_loop().create_future()
+
+
+async def test_a_revoke_that_never_answers_is_left_behind_and_the_job_ends(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def hangs(self: MemoryConsumer, partitions: Collection[TaskPartition]) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(MemoryConsumer, "revoke", hangs)
+    memory, words, out = streams(1, finite=True)
+    memory.put(words, "k", "a")
+    await run(copying(words, out), memory)
+    assert values(memory, out) == ["a"]
+    assert "did not end within job.close_timeout_s (5 s) and is left behind" in caplog.text
+
+
+async def test_a_system_that_never_answers_at_the_start_ends_the_job_in_time() -> None:
+    memory, words, out = streams(1, finite=True)
+    memory.broker.faults = NeverAnswers("partitions")
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(UnavailableError, match=r"no answer within \d+ s"):
+        await run(copying(words, out), memory)
+    assert asyncio.get_running_loop().time() - began <= JobOptions().startup_timeout_s + 1
 
 
 class SlowSeek(Faults):

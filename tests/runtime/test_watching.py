@@ -84,7 +84,8 @@ async def test_a_full_output_is_named_as_the_cause() -> None:
         await ran.stop()
 
 
-async def test_statistics_count_everything_of_all_tasks() -> None:
+@pytest.mark.parametrize("max_concurrency", [1, 4])
+async def test_statistics_count_everything_of_all_tasks(max_concurrency: int) -> None:
     memory = Memory()
     words = memory.stream("words", key=str, value=str, partitions=2, finite=True)
     out = memory.stream("out", key=str, value=str)
@@ -92,7 +93,7 @@ async def test_statistics_count_everything_of_all_tasks() -> None:
         memory.put(words, f"k{number}", str(number), partition=str(number % 2))
     job = Job("counting")
 
-    @job.task(words, outputs=[out])
+    @job.task(words, outputs=[out], max_concurrency=max_concurrency)
     async def twice(word: Message[str, str], ctx: TaskContext[None]) -> None:
         ctx.send(out, word.value)
         ctx.send(out, word.value)
