@@ -70,8 +70,12 @@ class Supervisor:
             self._expiry = None
         if self.child is not None and self.child.done():
             return  # there is nothing to drop
-        if grant.valid_until is not None:
-            loop = asyncio.get_running_loop()
+        if grant.valid_until is None:
+            return
+        loop = asyncio.get_running_loop()
+        if grant.valid_until <= loop.time():
+            self._expired()  # heard too late: not even one step may be made by it
+        else:
             self._expiry = loop.call_at(grant.valid_until, self._expired)
 
     def _expired(self) -> None:

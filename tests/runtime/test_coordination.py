@@ -12,7 +12,7 @@ from samza_py.checkpoint import Grant
 from samza_py.connectors.memory import Faults, Memory, MemoryStream, Script
 from samza_py.errors import UnavailableError
 from samza_py.runtime.coordinators import Static
-from tests.runtime.running import Running, progress, resolved, run, running, values
+from tests.runtime.running import Running, checkpoint, progress, resolved, run, running, values
 
 Words = MemoryStream[str, str]
 
@@ -241,6 +241,23 @@ async def test_a_grant_that_is_not_renewed_is_dropped_in_time() -> None:
         await one.until(lambda: not one.container._supervisors)
         assert 20 <= asyncio.get_running_loop().time() < 25
         await one.abort()
+
+
+async def test_a_grant_that_was_over_before_it_was_heard_starts_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A container that stood still hears old grants first; that they are lost is still to come."""
+    shop = Shop(partitions=1)
+    shop.put(0, "a")
+    monkeypatch.setattr(shop.script, "_expire_at", lambda task, until: None)
+    async with shop.container("one") as one:
+        shop.script.grant("one", ["work/0"], valid_for_s=-1)
+        await asyncio.sleep(10)
+        assert await checkpoint(shop.memory, shop.job, "work/0") is None
+        shop.script.grant("one", ["work/0"], valid_for_s=100)
+        await shop.out_is("a")
+        assert shop.calls == ["a"]
+        await one.stop()
 
 
 async def test_a_grant_that_is_renewed_runs_on() -> None:
