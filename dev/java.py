@@ -41,8 +41,8 @@ class Java:
 def find(at_least: int = OLDEST) -> Java | None:
     """Find a Java that is recent enough.
 
-    `JAVA_HOME` goes first, then PATH, then the newest of those that the system keeps. Each candidate
-    is run, not just found: a shim may be on PATH and start nothing.
+    `JAVA_HOME` goes first, then PATH, then the newest of those that the system keeps. Each one is
+    run, not just found: a shim may be on PATH and start nothing.
     """
     named = (java for candidate in candidates() if (java := ask(candidate)) is not None)
     if (java := next((java for java in named if java.release >= at_least), None)) is not None:
@@ -69,7 +69,7 @@ def installed() -> Iterator[Path]:
 
 def ask(program: Path) -> Java | None:
     """Ask a Java for its home and version; none where it does not start."""
-    command = [program, "-XshowSettings:properties", "-version"]
+    command = [str(program), "-XshowSettings:properties", "-version"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError:

@@ -1,7 +1,7 @@
-"""A cache outside the work tree, which processes and checkouts share without treading on each other.
+"""A cache outside the work tree, which processes and checkouts share without harm.
 
-An entry is a folder with everything in it or it is not there at all: it is filled under another name
-and renamed. Whoever dies while filling leaves a folder that the next one removes.
+An entry is a folder with everything in it or it is not there at all: it is filled under another
+name and renamed. Whoever dies while filling leaves a folder that the next one removes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def cache_folder() -> Path:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Generator[None]:
     """Hold a lock file, waiting for it; the system lets go of it when the process ends."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as lock:

@@ -10,7 +10,7 @@ from typing import Self
 
 from tests.services.failing import ServiceError
 from tests.services.kafka_installation import Installation, installed, new_identity
-from tests.services.kafka_listeners import PLAINTEXT, Certificates, Listener
+from tests.services.kafka_listeners import PLAINTEXT, Certificates, Kafka, Listener
 from tests.services.kafka_settings import ClusterPlan, NodePlan
 from tests.services.ports import LOOPBACK, Ports, answers
 from tests.services.server import START_S, STOP_S, Server
@@ -74,8 +74,7 @@ class Cluster:
         nodes = [self._plan(folder, number) for number in range(1, size + 1)]
         self._plans = ClusterPlan(new_identity(), nodes, self.certificates, settings or {})
         self.nodes = [
-            Node(node, self._installation.command(self._plans, node))
-            for node in self._plans.nodes
+            Node(node, self._installation.command(self._plans, node)) for node in self._plans.nodes
         ]
 
     def _plan(self, folder: Path, number: int) -> NodePlan:
@@ -86,8 +85,12 @@ class Cluster:
         """The node of that `node.id`, counted from 1."""
         return self.nodes[number - 1]
 
-    def bootstrap(self, listener: Listener = PLAINTEXT) -> str:
-        """The addresses of a listener, as clients want them."""
+    @property
+    def address(self) -> Kafka:
+        """What clients have to know of it."""
+        return Kafka({way.name: self._bootstrap(way) for way in self.listeners}, self.certificates)
+
+    def _bootstrap(self, listener: Listener) -> str:
         return ",".join(f"{LOOPBACK}:{node.plan.ports[listener]}" for node in self.nodes)
 
     def start(self) -> None:

@@ -1,8 +1,8 @@
 """Apache Kafka as it lies in this user's cache: its jars, and what makes it start in a second.
 
 Two things are made once for each Java, by one start of a broker: an archive of the classes that a
-start needs, already parsed (class-data sharing); and the first snapshot of a formatted folder, which
-is the same for all nodes and spares each of them a Java that writes it.
+start needs, already parsed (class-data sharing); and the first snapshot of a formatted folder,
+which is the same for all nodes and spares each of them a Java that writes it.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,6 +73,23 @@ class Certificates:
         """Make them anew, in a folder."""
         authority = Authority(folder)
         return cls(authority.file, authority.issue(BROKER), authority.issue(CLIENT))
+
+
+@dataclass(frozen=True)
+class Kafka:
+    """A running cluster, as clients see it.
+
+    Args:
+        addresses: the bootstrap servers of each listener, by its name.
+        certificates: where there are encrypted listeners.
+    """
+
+    addresses: Mapping[str, str]
+    certificates: Certificates | None = None
+
+    def bootstrap(self, listener: Listener) -> str:
+        """The bootstrap servers of a listener."""
+        return self.addresses[listener.name]
 
 
 PLAINTEXT = Listener("PLAINTEXT")

@@ -10,6 +10,8 @@ import os
 import select
 from pathlib import Path
 
+from tests.services.caching import locked
+
 NAME = "lease"
 
 
@@ -37,10 +39,11 @@ class Lease:
     def join(cls, folder: Path) -> Lease | None:
         """Take a share of a server that runs; none where it does not run any more.
 
-        The caller holds the lock file `lock` of the folder.
+        The lock keeps its supervisor from giving it up while somebody comes.
         """
         try:
-            return cls(os.open(folder / NAME, os.O_WRONLY | os.O_NONBLOCK))
+            with locked(folder / "lock"):
+                return cls(os.open(folder / NAME, os.O_WRONLY | os.O_NONBLOCK))
         except OSError:  # no such file, or nobody reads it
             return None
 

@@ -1,8 +1,8 @@
 """The jars of a server, from Maven Central or the mirror that the user's Maven is told of.
 
 What is fetched is pinned twice. The artifacts and the plugin that fetches them have exact versions;
-and beside this file stands a list for each server with the SHA-256 of every jar, `NAME.sha256`, which
-what came has to equal. After a change of versions: `python -m tests.services --record`.
+and beside this file stands a list for each server with the SHA-256 of every jar, `NAME.sha256`:
+what came has to equal it. After a change of versions: `python -m tests.services --record`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,9 +80,10 @@ class Jars:
         Raises:
             ServiceError: a jar is missing, is not listed, or has another content.
         """
-        listed = dict(reversed(line.split()) for line in self.hashes.read_text().splitlines())
+        lines = [line.split() for line in self.hashes.read_text().splitlines()]
+        listed = {name: digest for digest, name in lines}
         came = digests(folder)
-        wrong = sorted(dict(listed.items() ^ came.items()))
+        wrong = sorted({name for name, _ in listed.items() ^ came.items()})
         if wrong:
             raise ServiceError(f"not what {self.hashes.name} lists: {', '.join(wrong)}")
 

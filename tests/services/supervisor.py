@@ -60,7 +60,7 @@ def start(folder: Path, command: list[str]) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            preexec_fn=die_with_parent,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - there is one thread here
         )
     print(server.pid, flush=True)
     nowhere = os.open(os.devnull, os.O_WRONLY)
