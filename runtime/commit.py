@@ -20,11 +20,15 @@ from samza_py.checkpoint import (
     InputProgress,
     Token,
 )
-from samza_py.errors import FencedError, UnavailableError
+from samza_py.errors import FencedError, SamzaError, UnavailableError
 from samza_py.message import Partition
 from samza_py.runtime.backoff import Backoff
 from samza_py.runtime.producing import OpenTransaction
 from samza_py.seam import seam
+
+
+class TaskAbortedError(SamzaError):
+    """Something took the task back to its last checkpoint; it is opened again from there."""
 
 
 @dataclass(slots=True)
@@ -110,6 +114,7 @@ class Committer:
         self._participants = participants
         self._transaction = transaction
         self._number = 0 if newest is None else newest.number
+        self._broken_off = False
 
     async def commit(self, *, final: bool = False) -> None:
         """Make all that is finished durable. Not to be called twice at once.
@@ -123,7 +128,16 @@ class Committer:
             FencedError: a newer owner exists; nothing has taken effect.
             CheckpointError: the checkpoint cannot be written.
             ConnectorError: an output cannot be made durable.
+            TaskAbortedError: an earlier commit has not come to its end. What it had taken, out of
+                a transaction or a store's newest generation, is not in this one any more.
         """
+        if self._broken_off:
+            raise TaskAbortedError(f"an earlier commit of {self._claim.task} was broken off")
+        self._broken_off = True
+        await self._commit(final=final)
+        self._broken_off = False
+
+    async def _commit(self, *, final: bool) -> None:
         reached = seam().reached
         draft = Draft(self._number + 1, final=final)
         for participant in self._participants:

@@ -8,24 +8,31 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from samza_py.checkpoint import Claim
-from samza_py.errors import ConfigError, ConnectorError, SamzaError
+from samza_py.errors import ConfigError, ConnectorError
 from samza_py.producer import Producer, Promise, Requests, TwoPhaseProducer
+from samza_py.resolved import ResolvedJob
 from samza_py.runtime.backoff import retried
 from samza_py.runtime.children import Children
+from samza_py.runtime.commit import TaskAbortedError
 from samza_py.runtime.lane_outbox import LaneOutbox
-from samza_py.runtime.outbox import OrderedOutbox, Outbox
-from samza_py.runtime.participants import Outputs
+from samza_py.runtime.ordered_outbox import OrderedOutbox
+from samza_py.runtime.outbox import Outbox
+from samza_py.runtime.outputs import Outputs
 from samza_py.runtime.port import Port, Rejection
 from samza_py.runtime.producing import OpenTransaction, ProducerHost
 from samza_py.runtime.sender import Sender
 from samza_py.runtime.services import Services
+from samza_py.specification import TaskSpec
 from samza_py.system import Output
 
 logger = logging.getLogger(__name__)
 
 
-class TaskAbortedError(SamzaError):
-    """Something took the task back to its last checkpoint; it is opened again from there."""
+def outputs_of(spec: TaskSpec, resolved: ResolvedJob) -> dict[str, Output[Any, Any]]:
+    """What a task sends to, dead letters included, by name, as it is to be run here."""
+    wanted = (*spec.outputs, *spec.dead_letters(resolved.job.on_error))
+    found = {str(output): resolved.streams[str(output)] for output in wanted}
+    return {name: stream for name, stream in found.items() if isinstance(stream, Output)}
 
 
 def made_outbox(

@@ -12,7 +12,7 @@ from samza_py.errors import FencedError, UnavailableError
 from samza_py.message import Partition
 from samza_py.runtime.backoff import Backoff, retried
 from samza_py.runtime.children import to_its_end
-from samza_py.runtime.sending import TaskAbortedError
+from samza_py.runtime.commit import TaskAbortedError
 from samza_py.runtime.services import Services
 from samza_py.runtime.statistics import TaskCounters, TaskStatistics
 from samza_py.runtime.task_instance import TaskInstance

@@ -20,14 +20,14 @@ from samza_py.errors import (
     TaskFailedError,
 )
 from samza_py.message import Outgoing, Partition
+from samza_py.runtime.assigning import Assigner
 from samza_py.runtime.backoff import retried
-from samza_py.runtime.batch_runner import BatchCaller, BatchRunner
 from samza_py.runtime.buffer import PartitionBuffer
-from samza_py.runtime.calling import Caller
 from samza_py.runtime.children import Children
-from samza_py.runtime.commit import Committer, Participant
-from samza_py.runtime.concurrent_runner import ConcurrentRunner
+from samza_py.runtime.commit import Committer, Participant, TaskAbortedError
 from samza_py.runtime.failures import Failures
+from samza_py.runtime.making import made_runner
+from samza_py.runtime.outputs import refuse_lost_outputs
 from samza_py.runtime.overlay import MemoryEngine, Overlay
 from samza_py.runtime.participants import (
     Condemned,
@@ -36,25 +36,19 @@ from samza_py.runtime.participants import (
     Stores,
     Timers,
     Work,
-    refuse_lost_outputs,
+    kept_progress,
 )
-from samza_py.runtime.processing import Processor
-from samza_py.runtime.reading import Parents, opened_buffers
-from samza_py.runtime.runner import Runner
+from samza_py.runtime.reading import opened_buffers
 from samza_py.runtime.scope import TaskScope
-from samza_py.runtime.sending import Sending, SendingOpener, TaskAbortedError
-from samza_py.runtime.serial_runner import SerialRunner
+from samza_py.runtime.sending import Sending, SendingOpener, outputs_of
 from samza_py.runtime.services import Services
 from samza_py.runtime.statistics import TaskCounters, TaskStatistics
-from samza_py.runtime.wakeup import Wakeup
-from samza_py.runtime.watch import StallWatch, look_every_s
+from samza_py.runtime.task_commits import TaskCommits
+from samza_py.runtime.watch import StallWatch
 from samza_py.seam import seam
-from samza_py.system import Output
 from samza_py.task import StreamTask
 
 logger = logging.getLogger(__name__)
-
-PARENTS_LOOK_S = 1.0
 
 
 class TaskInstance:
@@ -86,13 +80,11 @@ class TaskInstance:
         self._sending: Sending | None = None
         self._task: StreamTask[Any, Any, Any] | None = None
         self._buffers: list[PartitionBuffer] = []
-        self._ending = False
         self._stopped = False
         #: Something that was finished is lost unless it is read again: nothing may be committed.
         self._spoilt = False
-        self._stalled: str | None = None
+        self._stalls: StallWatch | None = None
         self._hung = ""
-        self._commit_lock = asyncio.Lock()
         self._running: asyncio.Task[None] | None = None
 
     # Opening -----------------------------------------------------------------------------------
@@ -103,53 +95,28 @@ class TaskInstance:
         Raises:
             SamzaError: it cannot start; nothing but the claim has been written.
         """
-        services, spec = self._services, self.planned.spec
-        self._claim, checkpoint = await retried(
+        services = self._services
+        self._claim, newest = await retried(
             f"claiming {self.name}", lambda: services.store.open(self._grant)
         )
         seam().reached("start.claimed")
-        newest = checkpoint
-        if services.starts_over(self.name):
-            checkpoint = None  # where the store has set it aside there is none anyway
+        # Where the store has set the old one aside there is none anyway.
+        checkpoint = None if services.starts_over(self.name) else newest
         if checkpoint is not None:
             refuse_lost_outputs(checkpoint, list(services.resolved.streams))
         opened = await opened_buffers(self.planned, checkpoint, services)
         self._buffers = opened.buffers
-        opener = SendingOpener(
-            services,
-            self._claim,
-            self._outputs(),
-            self._children,
-            self._on_room,
-            self._on_rejection,
-            self._spoil,
+        self._sending = await self._open_sending()
+        self._make_scope(self._sending)
+        made = made_runner(self.scope, self._buffers, self._failures, self._has_room, services)
+        self.runner, self._caller, self._task = made.runner, made.caller, made.task
+        self._stalls = StallWatch(
+            self.scope, self.runner.watched, services.resolved.options.stall_after_s
         )
-        self._sending = await opener.open()
-        overlays = {s.name: Overlay(s, MemoryEngine()) for s in spec.stores}
-        options = services.resolved.options
-        self.scope = TaskScope(
-            self.name,
-            spec,
-            services.resources,
-            self._sending.senders,
-            overlays,
-            self._counters,
-            max_attempt_bytes=options.max_attempt_bytes,
-            max_uncommitted_bytes=options.max_uncommitted_bytes,
-            on_stop=services.on_stop,
-        )
-        self.scope.condemned = self._condemned
-        self._stalls = StallWatch(self.scope, options.stall_after_s)
-        policies = {str(i): spec.policy(i, services.resolved.job.on_error) for i in spec.inputs}
-        self._failures = Failures(
-            self.scope, policies, self._spoil, self._sending.max_bytes, services.place_of
-        )
-        self._make_runner()
-        kept = {} if checkpoint is None else self._kept(checkpoint.inputs)
-        stores = Stores(overlays, services.store)
+        stores = Stores(self.scope.overlays, services.store)
         participants: list[Participant] = [
             Work(self.runner),
-            Inputs(opened, services.intakes, kept),
+            Inputs(opened, services.intakes, kept_progress(self.planned, checkpoint)),
             Timers(self.scope),
             Ending(self.scope, self._buffers),
             Condemned(self._condemned, services.admins),
@@ -161,56 +128,44 @@ class TaskInstance:
         if newest is not None and checkpoint is None:
             await stores.forget(self._claim, newest)
         seam().reached("start.recovered")
-        self._committer = Committer(
+        committer = Committer(
             self._claim, services.store, participants, self._sending.transaction, newest
         )
+        self._commits = TaskCommits(self.scope, committer, services)
         if opened.starts_new:
-            await self.commit(force=True)
+            await self._commits.commit(force=True)
 
-    def _kept(self, inputs: Any) -> dict[Partition, Any]:
-        """Progress of partitions that are gone from streams which are still read."""
-        streams = {(i.system.name, i.name) for i in self.planned.spec.inputs}
-        return {
-            partition: progress
-            for partition, progress in inputs.items()
-            if partition not in self.planned.inputs
-            and (partition.system, partition.stream) in streams
-        }
-
-    def _outputs(self) -> dict[str, Output[Any, Any]]:
-        streams = self._services.resolved.streams
-        spec = self.planned.spec
-        wanted = (*spec.outputs, *spec.dead_letters(self._services.resolved.job.on_error))
-        found = {str(output): streams[str(output)] for output in wanted}
-        return {name: stream for name, stream in found.items() if isinstance(stream, Output)}
-
-    def _make_runner(self) -> None:
-        spec, scope = self.planned.spec, self.scope
-        handler = spec.handler
-        if spec.kind == "object":
-            self._task = self._made(handler)
-            handler = self._task.process
-        kind = BatchCaller if spec.kind == "batch" else Caller
-        caller = kind(scope, handler, self._services.threads, self._services.limit(spec.limit))
-        processor = Processor(scope, caller, self._failures)
-        runner: type[Runner] = SerialRunner
-        if spec.kind == "batch":
-            runner = BatchRunner
-        elif spec.max_concurrency > 1:
-            runner = ConcurrentRunner
-        self._caller = caller
-        runs = self._services.resolved.options.max_done_runs
-        self.runner = runner(
-            scope, processor, caller, self._buffers, self._has_room, self._task, runs
+    async def _open_sending(self) -> Sending:
+        opener = SendingOpener(
+            self._services,
+            self._claim,
+            outputs_of(self.planned.spec, self._services.resolved),
+            self._children,
+            self._on_room,
+            self._on_rejection,
+            self._spoil,
         )
+        return await opener.open()
 
-    def _made(self, make: Any) -> Any:
-        """The task's object; what its class raises is the user's own."""
-        try:
-            return make()
-        except Exception as error:
-            cause = f"{type(error).__name__}: {error}"
-            raise TaskFailedError(self.name, "the making of its object", 1, cause) from error
+    def _make_scope(self, sending: Sending) -> None:
+        services, spec = self._services, self.planned.spec
+        options = services.resolved.options
+        self.scope = TaskScope(
+            self.name,
+            spec,
+            services.resources,
+            sending.senders,
+            {store.name: Overlay(store, MemoryEngine()) for store in spec.stores},
+            self._counters,
+            max_attempt_bytes=options.max_attempt_bytes,
+            max_uncommitted_bytes=options.max_uncommitted_bytes,
+            on_stop=services.on_stop,
+        )
+        self.scope.condemned = self._condemned
+        policies = {str(i): spec.policy(i, services.resolved.job.on_error) for i in spec.inputs}
+        self._failures = Failures(
+            self.scope, policies, self._spoil, sending.max_bytes, services.place_of
+        )
 
     # Running -----------------------------------------------------------------------------------
 
@@ -228,30 +183,37 @@ class TaskInstance:
             FencedError, TaskAbortedError, CheckpointError: nothing more was committed.
         """
         self._running = self._children.start(self._work(), f"runner {self.name}")
-        commits = self._children.start(self._commit_now_and_then(), f"commit {self.name}")
-        self._children.start(self._look_now_and_then(), f"watch {self.name}")
+        commits = self._children.start(self._commits.run(), f"commit {self.name}")
+        if self._stalls is not None:
+            self._children.start(self._stalls.run(), f"watch {self.name}")
         try:
             await self._children.wait(self._running)
         except (TaskFailedError, PositionLostError, ConnectorError, StalledError) as error:
-            await self._commit_finished(error)
+            await self._rescue(error)
             raise
         if self._running.cancelled():
             stalled = StalledError(f"task {self.name} did not stop in time: {self._hung}")
-            await self._commit_finished(stalled)
+            await self._rescue(stalled)
             raise stalled
-        self._ending = True
-        self.scope.commit_wanted.wake()
+        self._commits.end()
         await self._children.wait(commits)
-        last = self._children.start(self._commit_last(), f"last commit {self.name}")
+        last = self._children.start(self._commits.commit_last(), f"last commit {self.name}")
         await self._children.wait(last)
         seam().reached("stop.committed")
         return not self._stopped and self.scope.ended
+
+    async def _rescue(self, error: SamzaError) -> None:
+        if not self._spoilt:
+            await self._commits.commit_finished(error)
 
     async def _work(self) -> None:
         """Everything between the opening and the last commit."""
         if self._task is not None:
             await self._caller.hook("its start", self._task.start)
-        assigning = self._children.start(self._assign(), f"assigning {self.name}")
+        assigner = Assigner(
+            self.planned, self._claim, self._buffers, self.scope, self._services, self._children
+        )
+        assigning = self._children.start(assigner.assign(), f"assigning {self.name}")
         await asyncio.wait((assigning, self.scope.stopped()), return_when=asyncio.FIRST_COMPLETED)
         if not assigning.done():
             assigning.cancel()  # its system is away, and nothing has been read
@@ -275,120 +237,6 @@ class TaskInstance:
             look = plan.look()
             await asyncio.wait((look, self.scope.stopped()), return_when=asyncio.FIRST_COMPLETED)
         return not self._stopped
-
-    async def _assign(self) -> None:
-        """Start reading; what has parents that are not passed yet waits for them in a child."""
-        waiting = {b.key.partition: b for b in self._buffers if not b.finished}
-        parents = Parents(self.planned, self._services)
-        ready = await parents.ready(waiting)
-        await self._read(list(ready.values()))
-        for partition in ready:
-            del waiting[partition]
-        if waiting:
-            self._children.start(self._wait_for_parents(parents, waiting), f"parents {self.name}")
-        seam().reached("start.assigned")
-
-    async def _wait_for_parents(
-        self, parents: Parents, waiting: dict[Partition, PartitionBuffer]
-    ) -> None:
-        wakeup = Wakeup()
-        self._services.waiting.add(wakeup)
-        loop = asyncio.get_running_loop()
-        try:
-            while waiting:
-                timer = loop.call_later(PARENTS_LOOK_S, wakeup.wake)
-                await wakeup.wait()
-                timer.cancel()
-                ready = await parents.ready(waiting)
-                await self._read(list(ready.values()))
-                for partition in ready:
-                    del waiting[partition]
-        finally:
-            self._services.waiting.discard(wakeup)
-
-    async def _read(self, buffers: list[PartitionBuffer]) -> None:
-        for system in sorted({buffer.key.partition.system for buffer in buffers}):
-            some = [buffer for buffer in buffers if buffer.key.partition.system == system]
-            intake = self._services.intakes[system]
-            await intake.assign(self._claim, some, self.scope.wakeup.wake, self._children.fail)
-
-    async def _look_now_and_then(self) -> None:
-        """The one timer of the task: call timeouts, and the stated cause of a stall."""
-        spec, options = self.planned.spec, self._services.resolved.options
-        every = look_every_s(spec.timeout_s, options.stall_after_s)
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(every)
-            now = loop.time()
-            for watched in self.runner.watched:
-                watched.look(now, spec.timeout_s)
-                if watched.timed_out is not None:
-                    self.scope.attention = True  # should the call succeed all the same
-            stalled = self._stalls.cause(self.runner.watched, now)
-            if stalled is not None and self._stalled is None:
-                logger.warning("task %s: %s", self.name, stalled, extra={"task": self.name})
-            self._stalled = stalled
-
-    # Committing --------------------------------------------------------------------------------
-
-    async def _commit_now_and_then(self) -> None:
-        interval = self._services.resolved.options.commit_interval_s
-        loop = asyncio.get_running_loop()
-        while not self._ending:
-            timer = loop.call_later(interval, self.scope.commit_wanted.wake)
-            try:
-                await self.scope.commit_wanted.wait()
-            finally:
-                timer.cancel()
-            if not self._ending:
-                await self.commit()
-
-    async def commit(self, *, force: bool = False, final: bool = False) -> None:
-        """Commit what is finished; nothing happens when nothing is, unless forced.
-
-        Raises:
-            TaskAbortedError: a system did not take its part; the task goes back.
-            FencedError, CheckpointError: as ``Committer.commit``.
-        """
-        async with self._commit_lock:
-            if not (self.scope.dirty or force):
-                return
-            try:
-                await self._committer.commit(final=final)
-            except ConnectorError as error:
-                raise TaskAbortedError(
-                    f"task {self.name} goes back to its checkpoint: {error}"
-                ) from error
-            self._counters.commits += 1
-            self._services.committed()
-
-    async def _commit_last(self) -> None:
-        # Also where nothing is new: what an earlier commit could not finish must not stay behind.
-        await self.commit(final=True, force=self._committer.names_staged)
-        if self.scope.ended and self._committer.names_staged:
-            # All of it is finished by now. A checkpoint that still names it would look, to other
-            # containers, as if somebody had to come back for it.
-            await self.commit(force=True, final=True)
-
-    async def _commit_finished(self, error: SamzaError) -> None:
-        """The task ends badly: commit what was finished, so that a restart repeats little of it.
-
-        A failure here is said and dropped: the error that brought us here is the one to raise.
-        """
-        self._ending = True
-        if self._spoilt:
-            return
-        close_s = self._services.resolved.options.close_timeout_s
-        try:
-            async with asyncio.timeout(close_s):
-                await self.commit()
-        except (SamzaError, TimeoutError) as failed:
-            logger.warning(
-                "task %s could not commit what it had finished (%r) after: %s",
-                self.name,
-                failed,
-                error,
-            )
 
     # Stopping ----------------------------------------------------------------------------------
 
@@ -479,8 +327,8 @@ class TaskInstance:
     # What people see ---------------------------------------------------------------------------
 
     def _doing(self) -> str:
-        now = asyncio.get_running_loop().time()
-        return self._stalls.doing(self.runner.watched, now) or "it waits for its outputs"
+        doing = None if self._stalls is None else self._stalls.doing()
+        return doing or "it waits for its outputs"
 
     def doing_now(self) -> str | None:
         """The message whose handler is running, if one is; read from the watching thread."""
@@ -495,4 +343,5 @@ class TaskInstance:
         partitions = tuple(buffer.statistics() for buffer in self._buffers)
         ports = [] if self._sending is None else self._sending.ports
         unsettled = sum(port.unsettled_messages for port in ports)
-        return TaskStatistics(self.name, self._counters, partitions, unsettled, self._stalled)
+        cause = None if self._stalls is None else self._stalls.cause
+        return TaskStatistics(self.name, self._counters, partitions, unsettled, cause)

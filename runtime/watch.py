@@ -7,11 +7,14 @@ then. A message seen again at the next look is that much older.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 from samza_py.message import Message
 from samza_py.runtime.scope import TaskScope
+
+logger = logging.getLogger(__name__)
 
 
 class Watched:
@@ -65,21 +68,45 @@ def look_every_s(timeout_s: float | None, stall_after_s: float) -> float:
 
 
 class StallWatch:
-    """Finds the stated cause when a task does not come on.
+    """The one timer of a task: ends calls over their time, and finds the cause of a stall.
 
     Args:
         scope: of the task.
+        watched: its workers; more may join.
         stall_after_s: how long a call may run, or an output may be full, before it is said.
+
+    Attributes:
+        cause: why the task does not come on, such as ``partition 3 of orders waits 41 s in `price`,
+            key 'A17'``; None while it does.
     """
 
-    def __init__(self, scope: TaskScope, stall_after_s: float) -> None:
+    def __init__(self, scope: TaskScope, watched: Sequence[Watched], stall_after_s: float) -> None:
         self._scope = scope
+        self._watched = watched
         self._stall_after_s = stall_after_s
         self._full_since: float | None = None
+        self.cause: str | None = None
 
-    def cause(self, watched: Sequence[Watched], now: float) -> str | None:
-        """The cause, such as ``partition 3 of orders waits 41 s in `price`, key 'A17'``, if any."""
-        doing = self.doing(watched, now, self._stall_after_s)
+    async def run(self) -> None:
+        """Look now and then, until cancelled; a cause is said once, in the log."""
+        scope = self._scope
+        timeout_s = scope.spec.timeout_s
+        every = look_every_s(timeout_s, self._stall_after_s)
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(every)
+            now = loop.time()
+            for watched in self._watched:
+                watched.look(now, timeout_s)
+                if watched.timed_out is not None:
+                    scope.attention = True  # should the call succeed all the same
+            cause = self._found(now)
+            if cause is not None and self.cause is None:
+                logger.warning("task %s: %s", scope.name, cause, extra={"task": scope.name})
+            self.cause = cause
+
+    def _found(self, now: float) -> str | None:
+        doing = self.doing(self._stall_after_s)
         if doing is not None:
             return doing
         full = [name for name, sender in self._scope.senders.items() if sender.port.full]
@@ -95,9 +122,10 @@ class StallWatch:
             f"waits {waited:.0f} s for room in {', '.join(full)}: what it sent is not durable yet"
         )
 
-    def doing(self, watched: Sequence[Watched], now: float, least_s: float = 0.0) -> str | None:
+    def doing(self, least_s: float = 0.0) -> str | None:
         """The call that has been running longest, if for so long."""
-        oldest = max(watched, default=None, key=lambda one: one.age(now))
+        now = asyncio.get_running_loop().time()
+        oldest = max(self._watched, default=None, key=lambda one: one.age(now))
         if oldest is None or oldest.calling is None or oldest.age(now) < least_s:
             return None
         message = oldest.calling

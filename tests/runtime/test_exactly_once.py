@@ -9,7 +9,7 @@ import pytest
 
 from samza_py import Job, Message, TaskContext
 from samza_py.connectors.memory import Faults, Memory, MemoryStream
-from samza_py.errors import ConnectorError, UnavailableError
+from samza_py.errors import ConnectorError, TaskFailedError, UnavailableError
 from samza_py.producer import Promise, Requests
 from tests.runtime.running import checkpoint, resolved, run, running, values
 from tests.runtime.virtual_seam import VirtualSeam
@@ -162,6 +162,49 @@ async def test_an_outcome_that_nobody_knows_is_found_out(struck: str, promise: P
     async with shop.next_life()[1] as life:
         await life.ended()
     assert values(shop.memory, shop.out) == shop.expected()
+
+
+@pytest.mark.parametrize("promise", EXACT)
+async def test_behind_a_commit_that_was_broken_off_the_same_instance_makes_no_other(
+    promise: Promise,
+) -> None:
+    """What it had taken out of its transaction would be missing in the next, and be covered.
+
+    The message that makes the other one worth it sends nothing: what is sent behind the cut is held
+    until the commit is through, which would hold the other one up as well.
+    """
+    shop = Shop(promise)
+    silent: set[int] = set()
+    first = True
+
+    class RefusesOne(Faults):
+        asked = 0
+
+        async def before(self, operation: str, client: str) -> None:
+            if operation in ("commit", "stage") and values(shop.memory, shop.out):
+                self.asked += 1
+                if self.asked == 1:
+                    await asyncio.sleep(1)  # one message more is finished, the next one fails
+                    raise UnavailableError("the commit did not go through")
+
+    job = Job("shop", guarantee="exactly_once", commit_interval="1s")
+
+    @job.task(shop.numbers, to=shop.out, name="add", order="partition")
+    async def copy(number: Message[str, int]) -> int | None:
+        if silent and first:
+            raise ValueError("fails once a commit is under way")
+        await asyncio.sleep(0.3)
+        if faults.asked == 1 and first:
+            silent.add(number.value)
+        return None if number.value in silent else number.value
+
+    shop.memory.broker.faults = faults = RefusesOne()
+    with pytest.raises(TaskFailedError, match="under way"):
+        await run(job, shop.memory.connect("first"))
+    first = False
+    await run(job, shop.memory.connect("second"))
+    assert len(silent) == 1
+    assert values(shop.memory, shop.out) == [n for n in range(COUNT) if n not in silent]
 
 
 async def test_an_idempotent_output_has_each_message_once_over_a_crash() -> None:

@@ -29,7 +29,8 @@ from samza_py.producer import (
     Settled,
     Unknown,
 )
-from samza_py.runtime.outbox import OrderedOutbox, Outbox
+from samza_py.runtime.ordered_outbox import OrderedOutbox
+from samza_py.runtime.outbox import Outbox
 from samza_py.runtime.port import Parcel, Port
 from samza_py.runtime.producing import ProducerHost
 from samza_py.runtime.sending import made_outbox

@@ -8,9 +8,10 @@ from typing import Any
 from samza_py.errors import FencedError
 from samza_py.runtime.backoff import Backoff, retried
 from samza_py.runtime.commit import Committer, Draft
+from samza_py.runtime.outputs import Outputs
 from samza_py.runtime.overlay import Overlay
 from samza_py.runtime.own_tasks import OwnTasks
-from samza_py.runtime.participants import Ending, Inputs, Outputs, Stores, Timers
+from samza_py.runtime.participants import Ending, Inputs, Stores, Timers
 from samza_py.runtime.progress import Progress
 from samza_py.runtime.runner import Runner
 from samza_py.runtime.supervisor import Supervisor
@@ -206,3 +207,8 @@ def grant_after_loss_ignored(ground: Ground) -> None:
 @bug("a grant that is not renewed does not end", seed=56)
 def lease_ignored(ground: Ground) -> None:
     ground.put(Supervisor, "_expired", does_nothing)
+
+
+@bug("a commit follows one that was broken off", seed=4069)
+def commit_behind_broken_off(ground: Ground) -> None:
+    ground.put(Committer, "commit", Committer._commit)

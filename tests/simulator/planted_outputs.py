@@ -10,8 +10,9 @@ from samza_py.errors import UnavailableError
 from samza_py.producer import Failures, Rejected, Unknown
 from samza_py.runtime.failures import Failures as Policies
 from samza_py.runtime.lane_outbox import LaneOutbox
-from samza_py.runtime.outbox import OrderedOutbox, Outbox
-from samza_py.runtime.participants import Outputs
+from samza_py.runtime.ordered_outbox import OrderedOutbox
+from samza_py.runtime.outbox import Outbox
+from samza_py.runtime.outputs import Outputs
 from samza_py.runtime.port import Parcel, Port
 from samza_py.runtime.producing import OpenTransaction
 from samza_py.runtime.task_instance import TaskInstance
