@@ -55,6 +55,7 @@ def filled(name: str, fill: Callable[[Path], None], *, root: Path | None = None)
             half = root / f"{name}.half"
             shutil.rmtree(half, ignore_errors=True)
             half.mkdir(parents=True)
+            print(f"making {name} in {root} (once)", flush=True)
             fill(half)
             half.rename(entry)
     return entry

@@ -27,7 +27,8 @@ class Server:
 
     Args:
         name: what errors call it.
-        folder: where it runs, with its log, `server.log`. Made if it is not there.
+        folder: where it runs, with its log, `server.log`. Made if it is not there. What it stores
+            belongs into `data` in it.
         command: what starts it; its output goes to the log.
     """
 
@@ -123,7 +124,10 @@ class Server:
         os.kill(self.pid, signal.SIGCONT)
 
     def close(self) -> None:
-        """Give it up: it is killed unless others hold it. Safe to call twice."""
+        """Give it up: unless others hold it, it is killed and its data removed.
+
+        Returns at once. Safe to call twice.
+        """
         if self._lease is not None:
             self._lease.let_go()
             self._lease = None

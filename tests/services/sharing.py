@@ -58,6 +58,10 @@ def join(run: Path) -> tuple[Kafka, Share] | None:
 def begin(run: Path, listeners: Sequence[Listener]) -> tuple[Kafka, Share]:
     """Start a cluster that others can join."""
     cluster = Cluster(run, listeners=listeners)
-    cluster.start()
+    try:
+        cluster.start()
+    except BaseException:
+        cluster.close()
+        raise
     (run / ADDRESS).write_bytes(KAFKA.dump_json(cluster.address))
     return cluster.address, cluster.give_up

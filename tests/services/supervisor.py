@@ -4,8 +4,9 @@
 
 The lease is a named pipe in the folder: a holder has it open for writing, this process reads it as
 its standard input. However the last holder ends, by itself or by SIGKILL, the system closes its end
-of the pipe and this process wakes up. SIGTERM is handed on to the server. Where this process itself
-is killed, the system kills the server with it.
+of the pipe and this process wakes up. It kills the server then and removes the folder `data`, which
+nobody can come back to; the log stays. SIGTERM is handed on to the server. Where this process
+itself is killed, the system kills the server with it.
 
 It needs the standard library alone and starts in some milliseconds.
 """
@@ -16,6 +17,7 @@ import ctypes
 import fcntl
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -81,6 +83,7 @@ def follow(folder: Path, server: subprocess.Popen[bytes], wakeup: int) -> None:
         if LEASE in woken and nobody_came_back(folder):
             server.kill()
             server.wait()
+            shutil.rmtree(folder / "data", ignore_errors=True)
 
 
 def main() -> None:

@@ -93,6 +93,23 @@ def test_it_ends_when_it_is_given_up(server: Server) -> None:
     assert is_gone_soon(server.pid)
 
 
+def test_its_data_goes_with_its_last_holder_and_its_log_stays(server: Server) -> None:
+    data = server.folder / "data"
+    data.mkdir(parents=True)
+    server.start()
+    server.kill()
+    assert data.exists()
+    server.start()
+    server.wait_until(lambda: has_said(server), "up")
+    server.close()
+    assert is_gone_soon(server.pid)
+    deadline = time.monotonic() + GONE_S
+    while data.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not data.exists()
+    assert has_said(server)
+
+
 def test_it_ends_with_a_holder_that_is_killed(tmp_path: Path) -> None:
     command = [sys.executable, "-c", HOLDER, str(tmp_path / "server"), *ENDLESS]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
