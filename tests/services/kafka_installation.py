@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import shutil
 import subprocess
 import uuid
@@ -20,9 +19,10 @@ from pathlib import Path
 from dev.java import Java
 from tests.services.caching import filled
 from tests.services.failing import ServiceError, tail
+from tests.services.jvm import QUICK, class_path, needed_java
 from tests.services.kafka_listeners import PASSWORD, PLAINTEXT, USER
 from tests.services.kafka_settings import LOG4J, ClusterPlan, NodePlan, written
-from tests.services.maven import Jars, needed_java
+from tests.services.maven import Jars
 from tests.services.ports import Ports, answers
 from tests.services.server import Server
 
@@ -30,11 +30,7 @@ JARS = Jars(
     "kafka-4.4.0",
     ("org.apache.kafka:kafka_2.13:4.4.0", "org.apache.logging.log4j:log4j-slf4j-impl:2.25.5"),
 )
-OPTIONS = (
-    *("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"),
-    *("-Xshare:auto", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"),
-    *("-Djava.awt.headless=true", "-Dlog4j2.disableJmx=true"),
-)
+OPTIONS = ("-Xms64m", "-Xmx256m", *QUICK, "-Dlog4j2.disableJmx=true")
 RECIPE = hashlib.sha256("\0".join([*OPTIONS, LOG4J, "1"]).encode()).hexdigest()[:8]
 """Changes with what a prepared start depends on."""
 
@@ -57,11 +53,6 @@ class Installation:
     jars: Path
     prepared: Path | None = None
 
-    @property
-    def class_path(self) -> str:
-        """All jars in one order: the archive is of use for the same class path alone."""
-        return os.pathsep.join(str(jar) for jar in sorted(self.jars.glob("*.jar")))
-
     def command(self, plan: ClusterPlan, node: NodePlan, more: Sequence[str] = ()) -> list[str]:
         """Write a node's settings; the command that starts it."""
         node.folder.mkdir(parents=True, exist_ok=True)
@@ -72,7 +63,7 @@ class Installation:
         shared = [f"-XX:SharedArchiveFile={archive}"] if archive and archive.exists() else []
         java = [str(self.java.program), *OPTIONS, *shared, *more]
         logging = f"-Dlog4j2.configurationFile={log4j}"
-        return [*java, logging, "-cp", self.class_path, "kafka.Kafka", str(properties)]
+        return [*java, logging, "-cp", class_path(self.jars), "kafka.Kafka", str(properties)]
 
     def format(self, plan: ClusterPlan, node: NodePlan) -> None:
         """Make a node's folder of data, as it has to be before its first start.
@@ -95,18 +86,20 @@ class Installation:
         properties = written(plan.properties(node), node.folder / "format.properties")
         users = [f"{mechanism}=[name={USER},password={PASSWORD}]" for mechanism in scram]
         tool = ["kafka.tools.StorageTool", "format", "-t", plan.identity, "-c", str(properties)]
-        java = [str(self.java.program), *OPTIONS, "-cp", self.class_path]
-        with (node.folder / "format.log").open("wb") as log:
-            done = subprocess.run(
-                [*java, *tool, *(part for user in users for part in ("--add-scram", user))],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                timeout=FORMAT_S,
-                check=False,
-            )
-        if done.returncode != 0:
-            raise ServiceError(f"Kafka formats no folder; {tail(node.folder / 'format.log')}")
+        java = [str(self.java.program), *OPTIONS, "-cp", class_path(self.jars)]
+        said = node.folder / "format.log"
+        try:
+            with said.open("wb") as log:
+                subprocess.run(
+                    [*java, *tool, *(part for user in users for part in ("--add-scram", user))],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    timeout=FORMAT_S,
+                    check=True,
+                )
+        except subprocess.SubprocessError as error:
+            raise ServiceError(f"Kafka formats no folder; {tail(said)}") from error
 
 
 def new_identity() -> str:

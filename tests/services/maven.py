@@ -18,6 +18,7 @@ from xml.sax.saxutils import escape
 from dev import java
 from tests.services.caching import filled
 from tests.services.failing import ServiceError
+from tests.services.jvm import needed_java
 
 GOAL = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 FETCH_S = 600
@@ -92,19 +93,6 @@ def digests(folder: Path) -> dict[str, str]:
     """The SHA-256 of every jar in a folder, by its file name."""
     jars = sorted(folder.glob("*.jar"))
     return {jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in jars}
-
-
-def needed_java(at_least: int = java.OLDEST) -> java.Java:
-    """The Java that servers run on.
-
-    Raises:
-        ServiceError: there is none that is recent enough.
-    """
-    found = java.find(at_least)
-    if found is None:
-        cure = java.how_to_install()
-        raise ServiceError(f"Java {at_least} or newer is needed. Install it with: {cure}")
-    return found
 
 
 def fetch(jars: Jars, into: Path) -> None:

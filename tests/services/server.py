@@ -100,6 +100,11 @@ class Server:
         """End it by SIGKILL, and return when it is gone; nothing where it does not run."""
         self._end_by(signal.SIGKILL, KILL_S)
 
+    def request_stop(self) -> None:
+        """Send SIGTERM and return at once; nothing where it does not run."""
+        if self.running:
+            os.kill(self.pid, signal.SIGTERM)
+
     def stop(self, within_s: float = STOP_S) -> None:
         """End it by SIGTERM, and return when it is gone.
 

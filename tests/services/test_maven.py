@@ -14,7 +14,8 @@ from dev import java
 from tests.services import kafka_installation
 from tests.services.caching import VARIABLE
 from tests.services.failing import ServiceError
-from tests.services.maven import Jars, fetch, needed_java
+from tests.services.jvm import needed_java
+from tests.services.maven import Jars, fetch
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,6 +27,11 @@ def jars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Jars:
     monkeypatch.setattr(Jars, "hashes", listed)
     listed.write_text(f"{hashlib.sha256(b'1').hexdigest()}  one.jar\n")
     return Jars("some-1", ("group:some:1",))
+
+
+def some_java(at_least: int = java.OLDEST) -> java.Java:
+    """Find one that is recent enough and is never started."""
+    return java.Java(Path("nowhere"), f"{at_least}.0.1")
 
 
 def nothing(*asked: object) -> None:
@@ -41,7 +47,7 @@ def test_without_a_java_one_line_says_what_to_install(monkeypatch: pytest.Monkey
 def test_without_maven_one_line_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(java, "find", lambda _: java.Java(tmp_path, "17.0.1"))  # pyright: ignore
+    monkeypatch.setattr(java, "find", some_java)
     monkeypatch.setattr(java, "find_maven", nothing)
     with pytest.raises(ServiceError, match=r"^Maven is needed. Install it with: .+ maven$"):
         fetch(kafka_installation.JARS, tmp_path)
@@ -53,7 +59,7 @@ def test_what_maven_said_is_told_when_it_fails(
     maven = tmp_path / "mvn"
     maven.write_text("#!/bin/sh\necho '[ERROR] no route to host'\nexit 1\n")
     maven.chmod(0o755)
-    monkeypatch.setattr(java, "find", lambda _: java.Java(tmp_path, "17.0.1"))  # pyright: ignore
+    monkeypatch.setattr(java, "find", some_java)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     with pytest.raises(ServiceError, match=r"could not fetch kafka-.*\n\[ERROR\] no route to host"):
         fetch(kafka_installation.JARS, tmp_path / "jars")
