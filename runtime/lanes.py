@@ -15,7 +15,7 @@ from samza_py.runtime.chooser import Chooser
 from samza_py.runtime.processing import Codec
 from samza_py.runtime.scope import TaskScope
 
-SLICE = 16
+SLICE = 64
 """So many messages are taken off a buffer at once: the choice is shared by them."""
 
 _WHOLE_PARTITION = b""
