@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +14,9 @@ from tests.services.kafka_installation import Installation, installed, new_ident
 from tests.services.kafka_listeners import PLAINTEXT, Certificates, Kafka, Listener
 from tests.services.kafka_settings import ClusterPlan, NodePlan
 from tests.services.ports import LOOPBACK, Ports, answers
-from tests.services.server import START_S, STOP_S, Server
+from tests.services.server import START_S, Server
+
+STOP_S = 12.0
 
 
 class Node(Server):
@@ -117,18 +120,25 @@ class Cluster:
             node.kill()
 
     def stop(self, within_s: float = STOP_S) -> None:
-        """Stop all nodes at once: the last of a row would wait for a quorum that has gone.
+        """Stop all nodes at once, in good order as long as there is a quorum.
+
+        The last ones may find it gone. They would ask for minutes to be let go, and are killed.
 
         Args:
-            within_s: how long each may take.
+            within_s: how long all together may take.
 
         Raises:
-            ServiceError: one took longer, and was killed.
+            ServiceError: the only node took longer, and was killed.
         """
+        deadline = time.monotonic() + within_s
         for node in self.nodes:
             node.request_stop()
         for node in self.nodes:
-            node.stop(within_s)
+            try:
+                node.stop(max(0, deadline - time.monotonic()))
+            except ServiceError:
+                if len(self.nodes) == 1:
+                    raise
 
     def give_up(self) -> None:
         """Leave the nodes to who else holds them: without anybody they are killed."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tests.services.failing import ServiceError, tail
@@ -102,8 +103,7 @@ class Server:
 
     def request_stop(self) -> None:
         """Send SIGTERM and return at once; nothing where it does not run."""
-        if self.running:
-            os.kill(self.pid, signal.SIGTERM)
+        self._send(signal.SIGTERM)
 
     def stop(self, within_s: float = STOP_S) -> None:
         """End it by SIGTERM, and return when it is gone.
@@ -122,11 +122,11 @@ class Server:
 
     def pause(self) -> None:
         """Stop it as it stands (SIGSTOP): its connections stay open and nobody answers."""
-        os.kill(self.pid, signal.SIGSTOP)
+        self._send(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let it go on after `pause`."""
-        os.kill(self.pid, signal.SIGCONT)
+        self._send(signal.SIGCONT)
 
     def close(self) -> None:
         """Give it up: unless others hold it, it is killed and its data removed.
@@ -138,8 +138,13 @@ class Server:
             self._lease = None
 
     def _end_by(self, number: int, within_s: float) -> None:
-        if self._lease is not None and self.running:
-            os.kill(self.pid, number)
-            if not self._lease.is_void(within_s):
-                raise ServiceError(f"{self.name} did not end in {within_s:g} s; {tail(self.log)}")
+        self._send(number)
+        if self._lease is not None and not self._lease.is_void(within_s):
+            raise ServiceError(f"{self.name} did not end in {within_s:g} s; {tail(self.log)}")
         self.close()
+
+    def _send(self, number: int) -> None:
+        # Between the server's end and its supervisor's are some milliseconds.
+        with suppress(ProcessLookupError):
+            if self.running:
+                os.kill(self.pid, number)

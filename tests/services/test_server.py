@@ -176,6 +176,21 @@ def test_a_server_that_ends_early_is_not_waited_for(tmp_path: Path) -> None:
     server.close()
 
 
+def test_a_server_that_ends_while_it_is_stopped_is_no_error(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(pid: int, number: int) -> None:
+        raise ProcessLookupError(pid, number)
+
+    server.start()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "kill", none)
+        server.request_stop()
+    server.stop()
+    server.stop()
+    assert not is_there(server.pid)
+
+
 def test_a_program_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     server = Server("a server", tmp_path / "server", [str(tmp_path / "nowhere")])
     with pytest.raises(ServiceError, match=r"a server could not be started: (.|\n)*nowhere"):
