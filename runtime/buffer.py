@@ -12,7 +12,16 @@ from collections.abc import Callable
 from typing import Any
 
 from samza_py.consumer import Fetched, Room
-from samza_py.message import END, Offset, Position, Received, TaskPartition, size_of
+from samza_py.errors import ConnectorError
+from samza_py.message import (
+    END,
+    Offset,
+    Position,
+    Received,
+    TaskPartition,
+    Undecodable,
+    size_of,
+)
 from samza_py.runtime.progress import Progress
 from samza_py.runtime.statistics import PartitionStatistics
 from samza_py.system import Input
@@ -86,8 +95,14 @@ class PartitionBuffer:
         return Room(self._max_messages - self._messages, max(1, self._max_bytes - self._bytes))
 
     def fill(self, fetched: Fetched, unit: str) -> bool:
-        """Keep what a poll has brought; true when the runner should look at it."""
+        """Keep what a poll has brought; true when the runner should look at it.
+
+        Raises:
+            ConnectorError: it begins at or before what was read; nothing of it is kept.
+        """
         unmoved = fetched.position == self.read_to
+        if fetched.messages or not unmoved:
+            self._refuse_to_go_back(fetched)
         self.read_to = fetched.position
         self.at_head = fetched.at_head
         self._remaining = fetched.remaining
@@ -103,6 +118,27 @@ class PartitionBuffer:
         for some, position in stretches:
             self._keep(some, position)
         return bool(stretches)
+
+    def _refuse_to_go_back(self, fetched: Fetched) -> None:
+        """Believed, messages would be processed again, with no crash that explains it.
+
+        One comparison a fetch: within it the order is the consumer's word.
+        """
+        begin = fetched.position
+        if fetched.messages:
+            first = fetched.messages[0]
+            begin = first.first if isinstance(first, Undecodable) else first.offset
+        if begin is END:
+            return
+        read_to = self.read_to
+        order = -1 if read_to is END else self._compare(begin, read_to)
+        if order < 0 or (order == 0 and fetched.messages):
+            there = "its end" if read_to is END else f"offset {read_to}"
+            raise ConnectorError(
+                f"{self.key.partition}: the consumer of {self.key.partition.system} went back to "
+                f"offset {begin}, after {there}; it breaks the rule of Consumer.poll. That is "
+                "a fault of the connector, which samza_py.testing.conformance finds"
+            )
 
     def _keep(self, messages: list[Received], position: Position) -> None:
         count = len(messages)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 from samza_py.coordination import Coordinator
 from samza_py.errors import SamzaError
 from samza_py.resolved import ResolvedJob
 from samza_py.runtime.children import Children, to_its_end
+from samza_py.runtime.closing import Opened
 from samza_py.runtime.loop_watch import LoopWatch
 from samza_py.runtime.opening import open_anew, opened_services
 from samza_py.runtime.own_tasks import OwnTasks
@@ -90,13 +91,13 @@ class Container:
     async def _run(self, children: Children) -> None:
         options = self._resolved.options
         threads = ThreadPoolExecutor(options.max_threads, "samza-py handler")
-        async with AsyncExitStack() as stack:
-            stack.callback(threads.shutdown, wait=False, cancel_futures=True)
+        async with Opened(options.close_timeout_s, self._note) as opened:
+            opened.calls(partial(threads.shutdown, wait=False, cancel_futures=True))
             try:
                 services = await opened_services(
-                    self._resolved, stack, children, threads, self.request_stop
+                    self._resolved, opened, children, threads, self.request_stop
                 )
-                coordinator = await self._joined(services, stack)
+                coordinator = await self._joined(services, opened)
                 seam().reached("start.opened")
                 self._started = True
                 own = self._own = OwnTasks(
@@ -122,14 +123,14 @@ class Container:
         if left:
             logger.error("the container leaves behind what did not end: %s", ", ".join(left))
 
-    async def _joined(self, services: Services, stack: AsyncExitStack) -> Coordinator:
+    async def _joined(self, services: Services, opened: Opened) -> Coordinator:
         """Plan the tasks, and open the line to whatever says which of them are ours."""
         await services.plan.read()
         coordination, job = self._resolved.coordination, self._resolved.job.name
         return await open_anew(
             "the coordinator",
             lambda: coordination.coordinator(job, list(services.plan.tasks)),
-            stack,
+            opened,
             self._resolved.options.startup_timeout_s,
         )
 
@@ -141,11 +142,15 @@ class Container:
 
     def _fail(self, what: str, error: SamzaError) -> None:
         """Something failed for good: what else runs ends in good order before the job does."""
+        self._note(what, error)
+        self.request_stop()
+
+    def _note(self, what: str, error: SamzaError) -> None:
+        """Keep the first failure, for ``run`` to raise; say the others."""
         if self._failure is None:
             self._failure = error
         elif error is not self._failure:  # a consumer's failure is that of all its tasks
             logger.error("%s failed, too: %s", what, error)
-        self.request_stop()
 
     # Ending --------------------------------------------------------------------------------------
 

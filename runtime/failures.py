@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 
 from samza_py.errors import ConnectorError, TaskFailedError
-from samza_py.message import Offset, Outgoing, Partition, Received
+from samza_py.message import Offset, Outgoing, Partition, Received, key_shown
 from samza_py.policies import DeadLetter, ErrorPolicy, Retry, Skip, final_policy
 from samza_py.runtime.scope import TaskScope
 from samza_py.runtime.sender import Sender
@@ -112,6 +112,7 @@ class Failures:
         if isinstance(last, DeadLetter):
             return self._dead_letter(last, message, error, attempts, place)
         where = message.where if place is None else f"{place} ({message.where})"
+        where += key_shown(message)
         if isinstance(last, Skip):
             self._skip(message, where, error)
             return None

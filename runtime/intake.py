@@ -178,8 +178,12 @@ class Intake:
             reading = self._reading.get(key)
             if reading is None:
                 continue
-            if reading.buffer.fill(found, self._consumer.remaining_unit):
-                reading.filled()
+            try:
+                if reading.buffer.fill(found, self._consumer.remaining_unit):
+                    reading.filled()
+            except SamzaError as error:  # offsets that are not, or that go back
+                self._partition_failed(reading, error)
+                continue
             if found.error is not None:
                 self._partition_failed(reading, found.error)
             else:

@@ -1,11 +1,10 @@
-"""Opens what all tasks of a container share, in order, onto one exit stack."""
+"""Opens what all tasks of a container share, in order, and sees to it that it is closed."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import AsyncExitStack
 from functools import partial
 from typing import TypeVar
 
@@ -14,6 +13,7 @@ from samza_py.resolved import ResolvedJob
 from samza_py.resource import AsyncResource
 from samza_py.runtime.backoff import retried
 from samza_py.runtime.children import Children
+from samza_py.runtime.closing import Opened
 from samza_py.runtime.intake import Intake
 from samza_py.runtime.lifespan import Lifespan
 from samza_py.runtime.producing import ProducerHost
@@ -28,7 +28,7 @@ T = TypeVar("T", bound=AsyncResource)
 
 async def opened_services(
     resolved: ResolvedJob,
-    stack: AsyncExitStack,
+    opened: Opened,
     children: Children,
     threads: Executor,
     on_stop: Callable[[], None],
@@ -37,8 +37,8 @@ async def opened_services(
 
     Args:
         resolved: the job.
-        stack: closes all of it, in reverse.
-        children: where intakes and outboxes run; ended by the container before the stack.
+        opened: closes all of it, in reverse.
+        children: where intakes and outboxes run; ended by the container before that.
         threads: for handlers that block.
         on_stop: asks the container to stop.
 
@@ -52,30 +52,32 @@ async def opened_services(
     for name, system in resolved.systems.items():
         streams = {s.name: s for s in resolved.streams.values() if s.system.name == name}
         admins[name] = await open_anew(
-            f"system {name}", partial(system.admin, streams), stack, timeout_s
+            f"system {name}", partial(system.admin, streams), opened, timeout_s
         )
-        await _create(name, admins[name], resolved, timeout_s)
+    plan = TaskPlan(resolved, admins)
+    await plan.find_inputs()
+    for name, admin in admins.items():
+        await _create(name, admin, resolved, timeout_s)
     if resolved.ignore_checkpoint:
         await _set_aside(resolved)
     store = await open_anew(
         f"checkpoints ({resolved.checkpoint_location})",
         lambda: resolved.checkpoints.store(job.name),
-        stack,
+        opened,
         timeout_s,
     )
-    plan = TaskPlan(resolved, admins)
-    resources = await stack.enter_async_context(Lifespan(resolved))
+    resources = await opened.enter(f"the lifespan of job {job.name}", Lifespan(resolved))
     services = Services(resolved, resources, store, admins, plan, threads, on_stop)
     for name, system in resolved.systems.items():
         inputs = resolved.inputs_of(name)
         if inputs:
             consumer = await open_anew(
-                f"the consumer of {name}", partial(system.consumer, inputs), stack, timeout_s
+                f"the consumer of {name}", partial(system.consumer, inputs), opened, timeout_s
             )
             services.intakes[name] = Intake(name, consumer)
             children.start(services.intakes[name].run(), f"intake {name}")
         if resolved.outputs_of(name) and not claim_scoped(name, services):
-            await _open_producer(services, name, stack, children, timeout_s)
+            await _open_producer(services, name, opened, children, timeout_s)
     return services
 
 
@@ -91,7 +93,7 @@ async def _set_aside(resolved: ResolvedJob) -> None:
         logger.warning("the old checkpoints are ignored; they were set aside: %s", aside)
 
 
-async def open_anew(what: str, make: Callable[[], T], stack: AsyncExitStack, timeout_s: float) -> T:
+async def open_anew(what: str, make: Callable[[], T], opened: Opened, timeout_s: float) -> T:
     """Open a new object, again and again while its system is away."""
 
     async def once() -> T:
@@ -103,9 +105,9 @@ async def open_anew(what: str, make: Callable[[], T], stack: AsyncExitStack, tim
             raise
         return resource
 
-    opened = await retried(f"opening {what}", once, timeout_s=timeout_s)
-    stack.push_async_callback(opened.aclose)
-    return opened
+    resource = await retried(f"opening {what}", once, timeout_s=timeout_s)
+    opened.closes(what, resource.aclose)
+    return resource
 
 
 async def _create(name: str, admin: Admin, resolved: ResolvedJob, timeout_s: float) -> None:
@@ -118,13 +120,13 @@ async def _create(name: str, admin: Admin, resolved: ResolvedJob, timeout_s: flo
 
 
 async def _open_producer(
-    services: Services, name: str, stack: AsyncExitStack, children: Children, timeout_s: float
+    services: Services, name: str, opened: Opened, children: Children, timeout_s: float
 ) -> None:
     """The producer that all tasks share, and an outbox for each of its outputs."""
     system = services.resolved.systems[name]
     outputs = services.resolved.outputs_of(name)
     host = ProducerHost(name, lambda: system.producer(outputs, None))
-    stack.push_async_callback(host.close)
+    opened.closes(f"the producer of {name}", host.close)
     await host.open(timeout_s)
     services.hosts[name] = host
     for output in outputs.values():

@@ -63,20 +63,40 @@ class TaskPlan:
         self._soon: asyncio.TimerHandle | None = None
         self._ended_meanwhile = False
 
+    async def find_inputs(self) -> None:
+        """Read the partitions of the inputs that the job does not write itself.
+
+        Before anything is made or moved: where a root is mistyped, its outputs would be made below
+        it, and the checkpoints set aside for nothing.
+
+        Raises:
+            ConnectorError: a stream does not exist.
+            UnavailableError: a system was still away after ``startup_timeout_s``.
+        """
+        for system in self._admins:
+            written = self._resolved.outputs_of(system)
+            for name, stream in self._resolved.inputs_of(system).items():
+                if name not in written:
+                    await self._read(system, stream)
+
     async def read(self) -> None:
-        """Read the partitions of every input, and plan.
+        """Read the partitions of every other input, and plan.
 
         Raises:
             ConfigError: an input has no partition.
             ConnectorError: a stream does not exist.
             UnavailableError: a system was still away after ``startup_timeout_s``.
         """
-        timeout_s = self._resolved.options.startup_timeout_s
         for system in self._admins:
             for stream in self._resolved.inputs_of(system).values():
-                self.partitions[str(stream)] = await self._ask(system, stream, timeout_s)
+                if str(stream) not in self.partitions:
+                    await self._read(system, stream)
         tasks = planned_tasks(self._resolved.job.tasks, self.partitions)
         self.tasks = {task.name: task for task in tasks}
+
+    async def _read(self, system: str, stream: Input[Any, Any]) -> None:
+        timeout_s = self._resolved.options.startup_timeout_s
+        self.partitions[str(stream)] = await self._ask(system, stream, timeout_s)
 
     async def watch(self, on_growth: Callable[[Sequence[PlannedTask]], Awaitable[None]]) -> None:
         """Ask again, every so often and when it is wanted, until cancelled.

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from samza_py.message import Message
+from samza_py.message import Message, key_shown
 from samza_py.runtime.scope import TaskScope
 
 logger = logging.getLogger(__name__)
@@ -129,8 +129,8 @@ class StallWatch:
         if oldest is None or oldest.calling is None or oldest.age(now) < least_s:
             return None
         message = oldest.calling
-        key = "" if message.key is None else f", key {str(message.key)[:80]!r}"
+        handler, key = self._scope.spec.name, key_shown(message)
         return (
             f"partition {message.partition.id} of {message.partition.stream} waits "
-            f"{oldest.age(now):.0f} s in `{self._scope.spec.name}`{key} (offset {message.offset})"
+            f"{oldest.age(now):.0f} s in `{handler}`{key} (offset {message.offset})"
         )

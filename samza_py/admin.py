@@ -99,8 +99,9 @@ class Admin(AsyncResource):
     def compare(self, first: Offset, second: Offset) -> int:
         """Below 0, 0 or above 0 as the first offset comes before, is, or comes after the second.
 
-        Both are of one partition. Pure; total within a partition; called for messages that a
-        checkpoint may already have in ``done``.
+        Both are of one partition: offsets of messages, or positions that this system gave (a
+        bound, the start, where a fetch ended). Pure; total within a partition; called for the
+        first message of each fetch, and for those that a checkpoint may already have in ``done``.
 
         Raises:
             CorruptCheckpointError: one of them is not an offset of this system.

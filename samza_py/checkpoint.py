@@ -163,7 +163,9 @@ class CheckpointStore(AsyncResource):
 
         Raises:
             FencedError: a newer claim exists; nothing has taken effect.
-            UnavailableError: the outcome is not known; ``read`` tells by the number.
+            UnavailableError: the outcome is not known; ``read`` tells by the number. Once it has
+                answered, this write takes effect no more: by that answer the runtime sends it
+                again or goes on to the next, and what came late would undo it.
             CheckpointError: it was not written and never will be (disk full, no permission).
         """
 

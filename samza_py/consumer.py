@@ -31,9 +31,10 @@ class Fetched:
     """What one poll found in one partition.
 
     Attributes:
-        messages: in offset order, without gaps but for what the system itself leaves out.
+        messages: in offset order, without gaps but for what the system itself leaves out; the
+            first one behind all that was read since ``assign``, else the job ends with an error.
         position: reading goes on after this. It may lie beyond the last message (markers,
-            filtered records) and moves even when there is no message. END together with
+            filtered records) and moves even when there is no message, never back. END together with
             ``finished``.
         at_head: nothing more was there at the time of the poll.
         finished: the partition will never have another message: an END in its position.

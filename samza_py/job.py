@@ -19,7 +19,7 @@ from samza_py.specification import TaskSpec
 from samza_py.store import Store
 from samza_py.system import AnyStream, Input, Output, System
 from samza_py.task import StreamTask, TaskContext
-from samza_py.task_settings import TaskSettings, hint, refuse_no_policy, task_spec
+from samza_py.task_settings import TaskSettings, hint, refuse_bare, refuse_no_policy, task_spec
 
 R = TypeVar("R")
 K = TypeVar("K")
@@ -229,6 +229,7 @@ class Job(Generic[R]):
         Raises:
             ConfigError: a setting is wrong, or the name is taken.
         """
+        refuse_bare("job.task", inputs)
 
         def declare(fn: Callable[..., Any]) -> Callable[..., Any]:
             self._add(task_spec("message", fn, inputs, to, settings))
@@ -285,6 +286,7 @@ class Job(Generic[R]):
         Raises:
             ConfigError: a setting is wrong, or the name is taken.
         """
+        refuse_bare("job.batch_task", inputs)
 
         def declare(fn: Callable[..., Any]) -> Callable[..., Any]:
             spec = task_spec("batch", fn, inputs, to, settings, batch_messages=batch_messages)

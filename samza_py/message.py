@@ -148,6 +148,18 @@ Received: TypeAlias = "Message[Any, Any] | Undecodable"
 """What a fetch holds."""
 
 
+MOST_SHOWN_OF_A_KEY = 80
+
+
+def key_shown(message: Received) -> str:
+    """The key for a line about a message: ``, key 'A17'``; empty where it has none."""
+    key = message.raw_key if isinstance(message, Undecodable) else message.key or message.raw_key
+    if key is None:
+        return ""
+    text = key.decode(errors="backslashreplace") if isinstance(key, bytes) else str(key)
+    return f", key {text[:MOST_SHOWN_OF_A_KEY]!r}"
+
+
 class Record(msgspec.Struct, Generic[K_co, V_co], eq=True):
     """A result with more than a value: what a handler returns to set key, headers or partition.
 

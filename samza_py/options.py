@@ -38,7 +38,7 @@ class JobOptions:
         block_warning_s: a handler that blocks the loop for longer is named with its stack.
         startup_timeout_s: how long systems may be away at the start.
         shutdown_timeout_s: a soft stop that takes longer cancels what still runs.
-        close_timeout_s: for the last commit and for closing, after that.
+        close_timeout_s: for the last commit after that, and then for closing everything.
         max_threads: of the pool for ``blocking=True`` handlers.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypedDict, cast, get_args
 
@@ -98,6 +99,17 @@ def task_spec(
         priorities={str(i): p for i, p in settings.get("priority", {}).items()},
         batch_messages=batch_messages,
     )
+
+
+def refuse_bare(decorator: str, inputs: Sequence[object]) -> None:
+    """Say what a decorator lacks that was put above a function without its inputs.
+
+    It would give back a function that is never called, and the job would have no task.
+    """
+    if len(inputs) == 1 and inspect.isroutine(fn := inputs[0]):
+        right = f"@{decorator}(orders, to=priced)"
+        why = f"stands above {fn.__name__} without its inputs; write {right}"
+        raise ConfigError(f"@{decorator}", why)
 
 
 def hint(wrong: str, known: Collection[str]) -> str:

@@ -105,6 +105,17 @@ def test_a_size_of_batches_that_is_no_number_is_refused() -> None:
         Job("orders").batch_task(WORDS, name="work", batch_messages=many)(lambda words: None)
 
 
+@pytest.mark.parametrize("decorator", ["task", "batch_task"])
+def test_a_decorator_without_its_inputs_is_refused_where_it_stands(decorator: str) -> None:
+    declare: Any = getattr(Job("orders"), decorator)
+
+    def work(words: object) -> None: ...
+
+    said = rf"@job.{decorator}: stands above work without its inputs; write @job.{decorator}\(ord"
+    with pytest.raises(ConfigError, match=said):
+        declare(work)
+
+
 def test_a_name_instead_of_an_input_is_refused() -> None:
     words: Any = "words"
     with pytest.raises(ConfigError, match=r"task work\.inputs = .words.: takes the stream object"):

@@ -13,7 +13,16 @@ from msgspec import UNSET
 
 from samza_py import Message, Partition, Record
 from samza_py.errors import SerdeError
-from samza_py.message import END, End, Offset, Outgoing, TaskPartition, Undecodable, size_of
+from samza_py.message import (
+    END,
+    End,
+    Offset,
+    Outgoing,
+    TaskPartition,
+    Undecodable,
+    key_shown,
+    size_of,
+)
 
 PLACE = Partition("memory", "orders", "3")
 
@@ -25,6 +34,25 @@ def test_a_partition_is_shown_as_people_say_it_and_compares_by_its_parts() -> No
     assert sorted([PLACE, Partition("a", "z", "9")])[0].system == "a"
     with pytest.raises(AttributeError):
         PLACE.id = "4"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("raw", "key", "shown"),
+    [
+        (None, None, ""),
+        (b"A17", "A17", ", key 'A17'"),
+        (b"17", 17, ", key '17'"),
+        (b"A17", b"A17", ", key 'A17'"),
+        (b"not decoded", None, ", key 'not decoded'"),
+        (b"\xff\n", None, r", key '\\xff\n'"),
+        (b"k" * 1000, None, f", key '{'k' * 80}'"),
+    ],
+)
+def test_a_key_is_shown_escaped_and_cut(raw: bytes | None, key: object, shown: str) -> None:
+    assert key_shown(Message(PLACE, 1, raw, b"", key=key)) == shown
+    offset, error = Offset("1"), SerdeError("damaged")
+    damaged = Undecodable(PLACE, offset, offset, b"", error, raw)
+    assert (key_shown(damaged) == "") is (raw is None)
 
 
 def test_a_message_says_where_it_stands() -> None:

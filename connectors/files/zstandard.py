@@ -72,7 +72,7 @@ class Unzstd(Source):
                 return _streamed(self._packed, library)
         cramjam = _loaded("cramjam")
         if cramjam is None:
-            raise ConnectorError("reading zstd needs a library: pip install samza-py[zstd]")
+            raise ConnectorError('reading zstd needs a library: pip install "samza-py[zstd]"')
         return _by_frame(self._packed, cramjam)
 
 

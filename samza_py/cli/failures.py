@@ -116,7 +116,8 @@ def _with_causes(error: SamzaError) -> str:
         if isinstance(cause, BaseExceptionGroup):
             lines.extend(f"  {described(leaf)}" for leaf in leaves(cast("BaseException", cause)))
             break
-        lines.append(f"  because: {type(cause).__name__}: {cause}")
+        if not (isinstance(cause, SamzaError) and lines[-1].endswith(str(cause))):
+            lines.append(f"  because: {type(cause).__name__}: {cause}")
         outside = isinstance(error, ContainerError)  # such as the job's lifespan
         if (outside or not isinstance(cause, SamzaError | OSError)) and _users_frames(cause):
             lines.append(users_traceback(cause))

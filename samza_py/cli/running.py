@@ -86,7 +86,7 @@ async def _run_container(prepared: Prepared, shown: Display, *, as_json: bool) -
     container = Container(resolved)
     loop = asyncio.get_running_loop()
     options = resolved.options
-    signals = Signals(loop, container, options.shutdown_timeout_s + options.close_timeout_s)
+    signals = Signals(loop, container, options.shutdown_timeout_s + 2 * options.close_timeout_s)
     signals.install()
     shown.open()
     repeat(loop.call_later, shown, container.statistics)

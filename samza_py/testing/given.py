@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 import msgspec
 
 from samza_py.errors import ConfigError
+from samza_py.job import Job
 from samza_py.message import Headers, Outgoing, Record
 from samza_py.system import Input
 
@@ -30,6 +31,28 @@ class RawRecord:
     headers: Headers = ()
     timestamp_ms: int = -1
     partition: str | None = None
+
+
+def refuse_other_types(job: object, inputs: object) -> None:
+    """Say what a run takes where something else was given: a test may have no type checker.
+
+    Raises:
+        ConfigError: no job, no mapping, no stream in it, or no several items.
+    """
+    if not isinstance(job, Job):
+        why = "is no Job; pass the object of the job file: `from orders import job`"
+        raise ConfigError("job", why, job)
+    if not isinstance(inputs, Mapping):
+        why = f"takes {{stream: [value, ...]}}, {{}} where all are empty; not {inputs!r}"
+        raise ConfigError("inputs", why)
+    given = cast("Mapping[object, object]", inputs)
+    for stream, items in given.items():
+        if not isinstance(stream, Input):
+            why = f"{stream!r} is no input; pass the stream object of the job"
+            raise ConfigError("inputs", why)
+        if not isinstance(items, Iterable) or isinstance(items, str | bytes | Mapping):
+            why = f"takes several items: write [item] for a single one, not {items!r}"
+            raise ConfigError(f"inputs of {stream}", why)
 
 
 def encoded(stream: Input[Any, Any], items: Iterable[Any]) -> list[Outgoing]:

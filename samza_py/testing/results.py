@@ -94,6 +94,7 @@ class RunResult:
 
     def records(self, output: Output[K, V]) -> list[Record[K, V]]:
         """The same with keys, headers, timestamps and partitions. Raises the same."""
+        messages = self._messages(output)
         decode_key, decode = output.key_serde.decoder(), output.value_serde.decoder()
 
         def record(message: Message[Any, Any]) -> Record[K, V]:
@@ -107,7 +108,7 @@ class RunResult:
                 message.partition.id,
             )
 
-        return [record(message) for message in self._messages(output)]
+        return [record(message) for message in messages]
 
     def state(self, store: Store[K, V]) -> dict[K, V]:
         """What all tasks together keep in a store, as of their last checkpoints.

@@ -14,11 +14,12 @@ from typing import Any, Final, TypeVar
 
 from samza_py.checkpoint import Change, Checkpoint, Claim
 from samza_py.connectors.memory import MemoryStream
+from samza_py.errors import ConfigError
 from samza_py.job import Job
 from samza_py.runtime.container import Container
 from samza_py.system import Input
 from samza_py.testing.ending import Ending
-from samza_py.testing.given import encoded
+from samza_py.testing.given import encoded, refuse_other_types
 from samza_py.testing.results import DeadLettered, RunResult
 from samza_py.testing.stand_ins import StandIns
 
@@ -63,6 +64,8 @@ def run(
         TaskFailedError: a message failed and its policy is ``Fail()``.
         SamzaError: the job failed otherwise.
     """
+    if _in_a_loop():
+        raise ConfigError("run()", "is for plain functions; in a coroutine: await arun(...)")
     return asyncio.run(arun(job, inputs, resources=resources, partitions=partitions))
 
 
@@ -77,6 +80,7 @@ async def arun(
 
     Cancelling it ends the job at once. Takes the same arguments and raises the same errors.
     """
+    refuse_other_types(job, inputs)
     stand_ins = StandIns(job, partitions)
     for stream, items in inputs.items():
         place = stand_ins.stand_in(stream)
@@ -94,6 +98,14 @@ async def arun(
     await Ending(stand_ins).install()
     await container.run()
     return await _result(stand_ins)
+
+
+def _in_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _entered(resources: object) -> AbstractAsyncContextManager[Any] | None:

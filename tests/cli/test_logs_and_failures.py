@@ -193,6 +193,14 @@ def test_what_led_to_a_failure_is_told_a_line_each() -> None:
     ]
 
 
+def test_a_cause_of_ours_that_was_told_already_is_not_told_again() -> None:
+    """A connector names the file in front of what its parts say."""
+    refused = ConnectorError("x.zst: reading zstd needs a library")
+    refused.__cause__ = inner = ConnectorError("reading zstd needs a library")
+    inner.__cause__ = OSError("no such module")
+    assert described(refused) == f"{refused}\n  because: OSError: no such module"
+
+
 def test_a_checkpoint_error_shows_no_traceback() -> None:
     assert described(CheckpointError("the disk is full")) == "the disk is full"
 

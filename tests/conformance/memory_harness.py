@@ -139,6 +139,18 @@ class MemoryHarness(ConnectorHarness):
         self.system.recreate(self.source)
 
 
+class LostAnswer(Faults):
+    """The answer to one write of a checkpoint gets lost, once it is told to."""
+
+    def __init__(self) -> None:
+        self.wanted = False
+
+    async def after(self, operation: str, client: str) -> None:
+        if operation == "checkpoint" and self.wanted:
+            self.wanted = False
+            raise UnavailableError("the harness lost the answer")
+
+
 class MemoryCheckpointsHarness(CheckpointsHarness):
     """The checkpoints of a broker of its own."""
 
@@ -147,10 +159,16 @@ class MemoryCheckpointsHarness(CheckpointsHarness):
         Capability.FENCES,
         Capability.CHANGELOG,
         Capability.DAMAGE,
+        Capability.LOSES_ANSWERS,
     }
 
     def __init__(self) -> None:
         self.memory = Memory()
+        self.answers = LostAnswer()
+
+    async def lose_answer(self) -> None:
+        self.memory.broker.faults = self.answers
+        self.answers.wanted = True
 
     @property
     def checkpoints(self) -> Checkpoints:

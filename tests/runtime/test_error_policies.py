@@ -35,7 +35,7 @@ def headers(message: Message[Any, Any]) -> dict[str, str]:
     return {name: value.decode() for name, value in message.headers}
 
 
-async def test_fail_names_task_and_position_and_commits_what_was_finished() -> None:
+async def test_fail_names_task_position_and_key_and_commits_what_was_finished() -> None:
     """Samza's 13 (testExceptionIsPropagated)."""
     memory, words, out = streams("a", "b", "bad", "c")
     job = Job("failing")
@@ -48,7 +48,7 @@ async def test_fail_names_task_and_position_and_commits_what_was_finished() -> N
 
     with pytest.raises(TaskFailedError) as failed:
         await run(job, memory)
-    said = "task work/0 failed at memory.words[0] offset 2: ValueError: no good"
+    said = "task work/0 failed at memory.words[0] offset 2, key 'bad': ValueError: no good"
     assert str(failed.value) == said
     assert isinstance(failed.value.__cause__, ValueError)
     assert values(memory, out) == ["a", "b"]
@@ -66,7 +66,7 @@ async def test_fail_in_one_of_several_calls_commits_the_others_that_are_finished
             raise ValueError
         return word.value
 
-    with pytest.raises(TaskFailedError, match="offset 1: ValueError"):
+    with pytest.raises(TaskFailedError, match="offset 1, key 'bad': ValueError"):
         await run(job, memory)
     assert values(memory, out) == ["fast"]
     done = await progress(memory, job, "work/0", words)
@@ -112,7 +112,7 @@ async def test_skip_counts_the_message_and_says_so_once_a_second(
     assert values(memory, out) == ["good"]
     assert ran.container.statistics().total().skipped == 3
     assert [r.getMessage() for r in caplog.records if "skipped" in r.getMessage()] == [
-        "task work/0 skipped memory.words[0] offset 0: ValueError('no good')"
+        "task work/0 skipped memory.words[0] offset 0, key 'bad': ValueError('no good')"
     ]
 
 

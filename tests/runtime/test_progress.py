@@ -10,13 +10,23 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from samza_py.checkpoint import InputProgress, Run
 from samza_py.connectors.memory import Memory
 from samza_py.consumer import Fetched
-from samza_py.message import END, Message, Offset, Partition, Position, TaskPartition
+from samza_py.errors import ConnectorError, SerdeError
+from samza_py.message import (
+    END,
+    Message,
+    Offset,
+    Partition,
+    Position,
+    TaskPartition,
+    Undecodable,
+)
 from samza_py.runtime.buffer import PartitionBuffer
 from samza_py.runtime.progress import Progress
 from samza_py.serde import Raw
@@ -215,6 +225,51 @@ def test_a_run_stays_in_every_snapshot_until_its_place_is_passed() -> None:
     assert progress.snapshot() == InputProgress(offset(0), "", (Run(offset(2), offset(3)),))
     progress.finish(message(1, seq=seq))
     assert progress.snapshot() == InputProgress(offset(3))
+
+
+def _damaged(first: int, last: int) -> Undecodable:
+    return Undecodable(PLACE, offset(last), offset(first), b"", SerdeError("damaged"))
+
+
+@pytest.mark.parametrize(
+    ("read_to", "fetched"),
+    [
+        (5, Fetched([message(5), message(6)], offset(6))),
+        (5, Fetched([message(2)], offset(2))),
+        (5, Fetched([_damaged(5, 9)], offset(9))),
+        (5, Fetched((), offset(4))),
+        (5, Fetched([message(5)], END, finished=True)),
+        (END, Fetched([message(6)], offset(6))),
+    ],
+)
+@pytest.mark.parametrize("resuming", [False, True])
+def test_a_fetch_that_begins_at_or_before_what_was_read_is_refused_whole(
+    read_to: int | Position, fetched: Fetched, resuming: bool
+) -> None:
+    at: Position = offset(read_to) if isinstance(read_to, int) else read_to
+    runs = (Run(offset(8), offset(9)),) if resuming and at is not END else ()
+    buffer = _buffer(Progress(InputProgress(at, "", runs)))
+    with pytest.raises(ConnectorError, match=r"memory.words\[0\].* went back to offset \d, after"):
+        buffer.fill(fetched, "messages")
+    assert buffer.empty
+    assert buffer.read_to == at
+
+
+@pytest.mark.parametrize(
+    "fetched",
+    [
+        Fetched([message(6)], offset(6)),
+        Fetched([_damaged(6, 9)], offset(9)),
+        Fetched([message(8)], END, finished=True),
+        Fetched((), offset(5), at_head=True),
+        Fetched((), offset(7)),
+        Fetched((), END, finished=True),
+    ],
+)
+def test_a_fetch_that_goes_on_behind_what_was_read_is_taken(fetched: Fetched) -> None:
+    buffer = _buffer(Progress(InputProgress(offset(5))))
+    assert buffer.fill(fetched, "messages")
+    assert buffer.read_to == fetched.position
 
 
 @given(

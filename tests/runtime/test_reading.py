@@ -15,6 +15,7 @@ from samza_py.connectors.memory.consumer import MemoryConsumer
 from samza_py.consumer import Fetched, Room
 from samza_py.errors import ConfigError, ConnectorError, ContainerError, UnavailableError
 from samza_py.message import Partition, TaskPartition
+from samza_py.specification import Order
 from tests.runtime.running import progress, resolved, run, running, values
 
 Words = MemoryStream[str, str]
@@ -239,6 +240,42 @@ async def test_a_partition_that_fails_for_good_names_itself_and_ends_the_job() -
     memory.broker.faults = OneBroken()
     with pytest.raises(ConnectorError, match=r"memory.words\[1\] is damaged"):
         await run(copying(words, out), memory)
+
+
+WENT_BACK = r"memory.words\[0\]: the consumer of memory went back to offset 0, after offset 1"
+
+
+@pytest.mark.parametrize("order", ["key", "none"])
+async def test_a_consumer_that_gives_a_message_again_is_not_believed(
+    monkeypatch: pytest.MonkeyPatch, order: Order
+) -> None:
+    """Believed, its messages would be processed twice, with no crash that explains it."""
+    memory, words, _ = streams(1)
+    poll, first = MemoryConsumer.poll, list[Mapping[TaskPartition, Fetched]]()
+
+    async def repeats(
+        self: MemoryConsumer, wanted: Mapping[TaskPartition, Room]
+    ) -> Mapping[TaskPartition, Fetched]:
+        said = await poll(self, wanted)
+        first.append(said)
+        return said if len(first) == 1 else first[0]
+
+    monkeypatch.setattr(MemoryConsumer, "poll", repeats)
+    job, seen = Job("once"), list[str]()
+
+    @job.task(words, order=order, max_concurrency=1 if order == "key" else 4)
+    async def see(word: Message[str, str]) -> None:
+        seen.append(word.value)
+
+    for value in ("a", "b"):
+        memory.put(words, "k", value)
+    async with running(resolved(job, memory)) as ran:
+        await ran.until(lambda: len(seen) == 2)
+        memory.put(words, "k", "c")
+        with pytest.raises(ConnectorError, match=WENT_BACK):
+            await ran.ended()
+    assert seen == ["a", "b"]
+    assert (await progress(memory, job, "see/0", words)).after == "1"
 
 
 @pytest.mark.parametrize("broken", ["the consumer", "one partition"])

@@ -72,7 +72,7 @@ async def test_a_late_rejection_that_fails_the_job_is_not_covered_by_a_checkpoin
 ) -> None:
     memory, words, out = streams(requests)
     job = copying(words, out, Fail())
-    with pytest.raises(TaskFailedError, match=r"memory.words\[0\] offset 1: RejectedError"):
+    with pytest.raises(TaskFailedError, match=r"memory.words\[0\] offset 1, key 't': Rej"):
         await run(job, memory)
     found = await checkpoint(memory, job, "copy/0")
     assert found is None or (await progress(memory, job, "copy/0", words)).after == "-1"

@@ -303,6 +303,19 @@ async def test_a_stream_that_is_not_there_is_named() -> None:
         await run(copying(words, out), memory)
 
 
+async def test_nothing_is_made_or_set_aside_where_an_input_is_not_there(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A mistyped root: its outputs would be made below it before anybody hears of the mistake."""
+    memory = Memory()
+    words = memory.stream("words", key=str, value=str, create=False)
+    out = memory.stream("out", key=str, value=str, create=False)
+    with pytest.raises(ConnectorError, match="memory has no stream 'words'"):
+        await run(copying(words, out), memory, ignore_checkpoint=True)
+    assert "out" not in memory.broker.topics
+    assert "ignored" not in caplog.text
+
+
 async def test_outputs_that_are_missing_are_made() -> None:
     memory = Memory()
     words = memory.stream("words", key=str, value=str, finite=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import assert_type
+from typing import Any, assert_type
 
 import pytest
 
@@ -189,6 +189,36 @@ def test_a_value_that_does_not_fit_its_stream_is_named() -> None:
 
     with pytest.raises(ConfigError, match="item 1"):
         run(named, {keys: ["a", 7]})
+
+
+@pytest.mark.parametrize(
+    ("of", "inputs", "why"),
+    [
+        ("pricing", {}, r"job = 'pricing': is no Job; pass the object of the job file"),
+        (job, None, "inputs: takes .* where all are empty; not None"),
+        (job, [Order("a", 1)], r"inputs: takes \{stream: \[value, ...\]\}"),
+        (job, {"shop.orders": []}, "inputs: 'shop.orders' is no input; pass the stream object"),
+        (job, {orders: Order("a", 1)}, r"inputs of shop.orders: takes several items.* not Order"),
+        (job, {orders: "apple"}, r"inputs of shop.orders: takes several items.* not 'apple'"),
+        (job, {orders: {"sku": "a"}}, "inputs of shop.orders: takes several items"),
+    ],
+)
+def test_other_things_than_a_job_and_lists_for_its_streams_are_refused(
+    of: Any, inputs: Any, why: str
+) -> None:
+    with pytest.raises(ConfigError, match=why):
+        run(of, inputs)
+
+
+async def test_in_a_coroutine_run_names_arun() -> None:
+    with pytest.raises(ConfigError, match=r"in a coroutine: await arun\(...\)"):
+        run(job, {})
+
+
+def test_a_result_is_asked_for_by_the_stream_object() -> None:
+    name: Any = "priced"
+    with pytest.raises(ConfigError, match="stream priced: is no output of the job; there are"):
+        run(job, {})[name]
 
 
 def test_a_stream_that_no_task_reads_is_refused() -> None:

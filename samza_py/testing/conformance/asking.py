@@ -11,7 +11,7 @@ from samza_py.system import AnyStream
 from samza_py.testing.conformance.capability import Capability
 from samza_py.testing.conformance.check import Checklist, expect, expecting
 from samza_py.testing.conformance.harness import ConnectorHarness
-from samza_py.testing.conformance.sessions import Reading, reading
+from samza_py.testing.conformance.sessions import Reading, offset, reading
 
 CHECKS = Checklist("Admin", ConnectorHarness, Capability.READS)
 
@@ -133,6 +133,19 @@ async def offsets_compare_as_they_are_read(harness: ConnectorHarness) -> None:
                 said, want = it.admin.compare(first, second), (i > k) - (i < k)
                 right = (said > 0) - (said < 0) == want
                 expect(right, f"compare({first}, {second}) is {said}; read as {i} and {k}")
+
+
+@CHECKS.check()
+async def positions_compare_with_offsets(harness: ConnectorHarness) -> None:
+    """Compare takes positions too: the oldest bound is before every message."""
+    async with reading(harness) as it:
+        await it.put(0, range(3))
+        await it.start(it.key())
+        oldest = offset((await it.admin.bounds(it.partitions[:1]))[it.partitions[0]].oldest)
+        for message in await it.take(it.key(), 3):
+            at = message.offset
+            said, turned = it.admin.compare(oldest, at), it.admin.compare(at, oldest)
+            expect(said < 0 < turned, f"{oldest} is before {at}; compared: {said}, {turned}")
 
 
 @CHECKS.check()

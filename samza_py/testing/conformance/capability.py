@@ -43,3 +43,4 @@ class Capability(Enum):
     FENCES = "several owners may be open at once, and older ones are fenced"
     CHANGELOG = "keeps changes beside the checkpoint"
     DAMAGE = "the harness can damage what is stored"
+    LOSES_ANSWERS = "the harness can lose the answer to a write"

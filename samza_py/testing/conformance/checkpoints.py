@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 
@@ -14,7 +15,12 @@ from samza_py.checkpoint import (
     Run,
     Token,
 )
-from samza_py.errors import CheckpointError, CorruptCheckpointError, FencedError
+from samza_py.errors import (
+    CheckpointError,
+    CorruptCheckpointError,
+    FencedError,
+    UnavailableError,
+)
 from samza_py.message import END, Offset, Partition
 from samza_py.testing.conformance.capability import Capability
 from samza_py.testing.conformance.check import Checklist, expect, expecting, within
@@ -201,6 +207,21 @@ async def reading_sees_what_others_wrote(harness: CheckpointsHarness) -> None:
         read = await store.read()
         numbers = {task: checkpoint.number for task, checkpoint in read.items()}
         expect(numbers == {TASK: 4, OTHER: 4}, f"both tasks wrote 4, read {numbers}")
+
+
+@CHECKS.check(Capability.LOSES_ANSWERS)
+async def a_read_decides_a_write_of_unknown_outcome(harness: CheckpointsHarness) -> None:
+    """Once read has answered, a write of unknown outcome takes effect no more."""
+    async with opened(harness) as store:
+        claim, _ = await store.open(Grant(TASK))
+        await store.write(claim, plain(claim, 4))
+        await harness.lose_answer()
+        async with expecting(UnavailableError, "a write whose answer is lost"):
+            await store.write(claim, plain(claim, 5))
+        told = (await store.read([TASK]))[TASK].number
+        await asyncio.sleep(harness.quiet_s)
+        later = (await store.read([TASK]))[TASK].number
+        expect(told == later, f"after a write without an answer read told {told}, and then {later}")
 
 
 @CHECKS.check()

@@ -212,6 +212,13 @@ class CheckpointsHarness(Harness):
         """Spoil the stored checkpoints of a job, as a broken disk would (``DAMAGE``)."""
         raise NotImplementedError
 
+    async def lose_answer(self) -> None:
+        """Lose the answer to the next write, which raises ``UnavailableError`` (``LOSES_ANSWERS``).
+
+        Best on its way back or while it is on its way: what matters is that it may still arrive.
+        """
+        raise NotImplementedError
+
 
 class CoordinationHarness(Harness):
     """One fresh way of sharing tasks out."""

@@ -120,6 +120,15 @@ class ComparesText(AdminAround):
         return (first > second) - (first < second)
 
 
+@breaks("positions_compare_with_offsets")
+class ComparesUnsigned(AdminAround):
+    """The position before everything, -1, is taken for the largest number there is."""
+
+    def compare(self, first: Offset, second: Offset) -> int:
+        super().compare(first, second)
+        return int(first) % (1 << 64) - int(second) % (1 << 64)
+
+
 @breaks("an_offset_of_no_system_is_corrupt")
 class ComparesWithoutCare(AdminAround):
     """What is no offset raises the error of whoever reads numbers."""

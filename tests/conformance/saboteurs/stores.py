@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from samza_py.checkpoint import (
@@ -16,7 +17,12 @@ from samza_py.checkpoint import (
     InputProgress,
 )
 from samza_py.checkpoint_format import encode_checkpoint
-from samza_py.errors import CheckpointError, CorruptCheckpointError, FencedError
+from samza_py.errors import (
+    CheckpointError,
+    CorruptCheckpointError,
+    FencedError,
+    UnavailableError,
+)
 from samza_py.transaction import Transaction
 from tests.conformance.memory_harness import MemoryCheckpointsHarness
 from tests.conformance.saboteurs.around import CheckpointsAround, StoreAround, breaks
@@ -242,6 +248,35 @@ class ReadsItsOwn(StoreAround):
     async def read(self, tasks: Collection[str] | None = None) -> Mapping[str, Checkpoint]:
         found = await super().read(tasks)
         return {task: checkpoint for task, checkpoint in found.items() if task in self.tasks}
+
+
+@breaks("a_read_decides_a_write_of_unknown_outcome")
+class LateWrites(StoreAround):
+    """A write without an answer is still on its way when somebody reads, and arrives then."""
+
+    late: Callable[[], Awaitable[None]] | None = None
+
+    async def write(
+        self,
+        claim: Claim,
+        checkpoint: Checkpoint,
+        changes: Changes | None = None,
+        within: Transaction | None = None,
+    ) -> None:
+        arrive = partial(super().write, claim, checkpoint, changes, within)
+        if not self.harness.answers.wanted:
+            await arrive()
+            return
+        self.harness.answers.wanted = False
+        self.late = arrive
+        raise UnavailableError("no answer")
+
+    async def read(self, tasks: Collection[str] | None = None) -> Mapping[str, Checkpoint]:
+        found = await super().read(tasks)
+        if self.late is not None:
+            arrive, self.late = self.late, None
+            await arrive()
+        return found
 
 
 @breaks("a_task_may_be_released_twice")

@@ -267,7 +267,7 @@ async def test_zstd_without_a_library_says_what_to_install(
 
     monkeypatch.setattr(zstandard_module, "_loaded", loaded)
 
-    with pytest.raises(ConnectorError, match=r"pip install samza-py\[zstd\]"):
+    with pytest.raises(ConnectorError, match=r'pip install "samza-py\[zstd\]"'):
         await read_on(text(tmp_path, "a.zst"))
 
 
