@@ -1,4 +1,5 @@
-# Every target says what it is about to do. Two need nothing but Python 3.11: `demo` and `test`.
+# Every target says what it is about to do. `demo` needs nothing but Python 3.11; `test` starts real
+# servers and needs a JDK and Maven too.
 
 DEMO ?= examples.flights
 DEMO_CRASH ?= examples.flights --crash
@@ -26,7 +27,7 @@ PYTEST_ARGS ?=
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-crash test check lint types floors test-memory test-slow simulate bench \
+.PHONY: help demo demo-crash services test check lint types floors test-memory test-slow simulate bench \
         instructions versions doctor environment lock reference audit sbom clean
 
 BIN := .venv/bin
@@ -50,7 +51,12 @@ demo-crash: ## the same, killed in the middle and started again
 	$(ENVIRONMENT) run demo
 	@$(BIN)/python -m $(DEMO_CRASH)
 
-test: ## all tests, campaigns in their short form (under 30 minutes)
+services: ## fetch the servers of the tests, once for all checkouts (needs a JDK and Maven)
+	$(SAY) 'services: real servers for the tests, in a cache of the user'
+	$(ENVIRONMENT) dev
+	@$(BIN)/python -m tests.services
+
+test: services ## all tests, campaigns in their short form (under 30 minutes; needs a JDK and Maven)
 	$(SAY) 'test: all tests; each campaign for $(SHORT_CAMPAIGN) s'
 	$(ENVIRONMENT) dev
 	@$(PYTEST) -m 'not slow' --seconds $(SHORT_CAMPAIGN) --seed $(SEED) $(PYTEST_ARGS)
@@ -77,9 +83,9 @@ floors: ## imports go downwards only
 test-memory: ## the tests that need no service, no minutes
 	$(SAY) 'test-memory: tests without services and campaigns'
 	$(ENVIRONMENT) dev
-	@$(PYTEST) -m 'not slow and not campaign and not tooling' $(PYTEST_ARGS)
+	@$(PYTEST) -m 'not slow and not campaign and not tooling and not service' $(PYTEST_ARGS)
 
-test-slow: ## the slow tests and the full campaigns
+test-slow: services ## the slow tests and the full campaigns
 	$(SAY) 'test-slow: slow tests; each campaign for $(FULL_CAMPAIGN) s'
 	$(ENVIRONMENT) dev
 	@$(PYTEST) -m 'slow or campaign' --seconds $(FULL_CAMPAIGN) --seed $(SEED) $(PYTEST_ARGS)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dev import pythons
+from dev import java, pythons
 
 ROOT = Path(__file__).resolve().parent.parent
 LINKS = ("samza_py/connectors", "samza_py/runtime")
@@ -64,6 +64,15 @@ def look_at_programs() -> Iterator[Finding]:
     yield Finding("uv", shutil.which("uv") or "", "pipx install uv (only for `make lock`)")
 
 
+def look_at_java() -> Iterator[Finding]:
+    """Look for what runs and fetches the servers of the tests."""
+    cure = f"{java.how_to_install()} (for the servers of `make test`)"
+    found = java.find()
+    seen = f"{found.version} at {found.home}" if found else ""
+    yield Finding(f"Java {java.OLDEST} or newer", seen, cure, True)
+    yield Finding("Maven", str(java.find_maven() or ""), cure, True)
+
+
 def look_at_machine() -> Iterator[Finding]:
     """Look at the limits that tests and benchmarks feel."""
     cores = os.cpu_count() or 1
@@ -79,7 +88,8 @@ def look_at_machine() -> Iterator[Finding]:
 def main() -> None:
     """Print every finding, one a line."""
     missing_required = False
-    for look in (look_at_python, look_at_checkout, look_at_programs, look_at_machine):
+    looks = (look_at_python, look_at_checkout, look_at_programs, look_at_java, look_at_machine)
+    for look in looks:
         for finding in look():
             mark = "ok  " if finding.seen else ("MISS" if finding.required else "none")
             print(f"{mark}  {finding.what:<28} {finding.seen or 'get it: ' + finding.cure}")

@@ -15,8 +15,10 @@ from pathlib import Path
 from dev import pythons
 
 ROOT = Path(__file__).resolve().parent.parent
-TESTS = ["-m", "not slow and not campaign and not tooling", "-q", "-n", "auto", "--maxprocesses=8"]
+LEFT_OUT = "not slow and not campaign and not tooling and not service"
 """The checks of the checkout itself (packaging, floors, types) do not differ between versions."""
+
+TESTS = ["-m", LEFT_OUT, "-q", "-n", "auto", "--maxprocesses=8"]
 
 
 def run_tests(version: str, python: Path) -> bool:

@@ -10,6 +10,16 @@ import blockbuster.blockbuster
 import pytest
 from blockbuster import BlockingError, blockbuster_ctx
 
+from tests.services.fixtures import kafka, own_kafka, secured_kafka, three_brokers
+
+__all__ = ["kafka", "own_kafka", "secured_kafka", "three_brokers"]
+
+SERVICES = frozenset(__all__)
+"""The fixtures that start real servers."""
+
+SERVICE_S = 240
+"""What a test with a server may take: it may be the one that has to fetch the server."""
+
 CAMPAIGN_GRACE_S = 120
 """What a campaign may take on top of its `--seconds`: to start, to stop, to check."""
 
@@ -23,6 +33,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     limit: float = config.option.seconds + CAMPAIGN_GRACE_S
     for item in items:
+        if SERVICES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("service")
+        if item.get_closest_marker("service") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SERVICE_S))
         if item.get_closest_marker("campaign") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(limit))
 

@@ -17,6 +17,7 @@ markers =
     campaign: x
     blocks_the_loop: x
     leaves_children: x
+    service: x
 """
 
 
@@ -104,3 +105,12 @@ def test_a_campaign_has_its_seconds_and_a_grace_on_top(guarded: pytest.Pytester)
         """,
     )
     result.assert_outcomes(passed=1)
+
+
+def test_whoever_asks_for_a_server_is_left_out_where_servers_are(
+    guarded: pytest.Pytester,
+) -> None:
+    guarded.makepyfile("def test_asks(kafka): ...\ndef test_does_without(): ...")
+    options = ("-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not service")
+    result = guarded.runpytest_subprocess(*options)
+    result.assert_outcomes(passed=1, deselected=1)
