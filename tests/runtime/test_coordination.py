@@ -249,7 +249,11 @@ async def test_a_grant_that_was_over_before_it_was_heard_starts_nothing(
     """A container that stood still hears old grants first; that they are lost is still to come."""
     shop = Shop(partitions=1)
     shop.put(0, "a")
-    monkeypatch.setattr(shop.script, "_expire_at", lambda task, until: None)
+
+    def on_its_way(task: str, until: float) -> None:
+        """The word that it is lost."""
+
+    monkeypatch.setattr(shop.script, "_expire_at", on_its_way)
     async with shop.container("one") as one:
         shop.script.grant("one", ["work/0"], valid_for_s=-1)
         await asyncio.sleep(10)

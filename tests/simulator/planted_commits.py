@@ -209,6 +209,6 @@ def lease_ignored(ground: Ground) -> None:
     ground.put(Supervisor, "_expired", does_nothing)
 
 
-@bug("a commit follows one that was broken off", seed=4069)
+@bug("a commit follows one that was broken off", seed=3774)
 def commit_behind_broken_off(ground: Ground) -> None:
     ground.put(Committer, "commit", Committer._commit)
