@@ -6,14 +6,15 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from samza_py.errors import ConnectorError
+from samza_py.errors import ConnectorError, UnavailableError
 from samza_py.producer import Producer
-from samza_py.runtime.backoff import retried
+from samza_py.runtime.backoff import Backoff, retried
 from samza_py.transaction import Transaction
 
 logger = logging.getLogger(__name__)
 
 MOST_RENEWALS = 5
+"""So often a producer is made anew at once, without a write in between."""
 
 
 class ProducerHost:
@@ -31,6 +32,7 @@ class ProducerHost:
         self.serial = 0
         self._lock = asyncio.Lock()
         self._renewals = 0
+        self._backoff = Backoff(f"the producer of {name}")
 
     async def open(self, timeout_s: float | None = None) -> None:
         """Open the producer; retried while its system is away."""
@@ -47,16 +49,21 @@ class ProducerHost:
     async def renew(self, serial: int, error: ConnectorError) -> None:
         """Replace the producer that had this serial; nothing happens when it was replaced before.
 
+        An outage is waited for as long as it lasts, in growing steps.
+
         Raises:
-            ConnectorError: it broke again and again without a write in between.
+            ConnectorError: it broke again and again without a write in between, and by no outage.
         """
         async with self._lock:
             if serial != self.serial:
                 return
             self._renewals += 1
-            if self._renewals > MOST_RENEWALS:
+            if self._renewals <= MOST_RENEWALS:
+                logger.warning("the producer of %s broke and is made anew: %s", self.name, error)
+            elif isinstance(error, UnavailableError):
+                await self._backoff.wait(error)
+            else:
                 raise error
-            logger.warning("the producer of %s broke and is made anew: %s", self.name, error)
             await self.producer.aclose()
             self.producer = self._make()
             self.serial += 1
@@ -65,6 +72,7 @@ class ProducerHost:
     def worked(self) -> None:
         """A write was settled: breaking is counted anew."""
         self._renewals = 0
+        self._backoff.worked()
 
     async def close(self) -> None:
         """Close the producer."""

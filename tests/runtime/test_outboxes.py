@@ -321,6 +321,30 @@ async def test_a_producer_that_breaks_again_and_again_ends_the_outbox() -> None:
     assert len(sinks) == 6
 
 
+async def test_an_outage_that_breaks_each_new_producer_is_waited_for(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sinks: list[Sink] = []
+
+    def make() -> Producer:
+        sink = Sink(Requests.ORDERED, Limits(), {})
+        sink.broken = AWAY if len(sinks) < 20 else None
+        sinks.append(sink)
+        return sink
+
+    host = ProducerHost("sink", make)
+    outbox = made_outbox("out", host, 0.0)
+    port = Port("out", outbox, 10, 1000, lambda: None, lambda *_: None)
+    child = asyncio.ensure_future(outbox.run())
+    port.put([message(1)], 4, 0)
+    async with asyncio.timeout(1000):
+        await port.wait_settled(0)
+    assert len(sinks) == 21
+    assert len([r for r in caplog.records if "of sink" in r.getMessage()]) < 10
+    child.cancel()
+    await asyncio.wait((child,))
+
+
 @pytest.mark.parametrize("requests", list(Requests))
 async def test_what_a_task_left_behind_is_not_sent(requests: Requests) -> None:
     async with sending(requests, linger_s=1.0) as sent:

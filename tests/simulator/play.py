@@ -188,8 +188,12 @@ class Play:
                 await asyncio.sleep(self._draw.random() * 4.0)
                 if self._draw.random() < 0.7:
                     self._stage.script.gone(name)
-            elif self._stage.ledger.complete and incarnation.aborted_s is None:
-                return  # else it may have left a transaction open, which the next start ends
+            elif (
+                self._stage.ledger.complete
+                and incarnation.aborted_s is None
+                and not incarnation.cut_off
+            ):
+                return  # else it may have left something open, which the next start ends
             await asyncio.sleep(self._draw.random() * 3.0)
 
     async def _balance(self) -> None:
