@@ -48,7 +48,7 @@ class BatchCaller(Caller):
     async def _call_batch(
         self, batch: Sequence[AnyMessage], attempt: Attempt, watched: Watched
     ) -> None:
-        watched.calling = batch[0]
+        watched.begin_again(batch[0])
         try:
             await self._keep_records(self._start(batch, attempt), attempt, None)
             if watched.timed_out is not None:

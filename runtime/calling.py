@@ -90,7 +90,7 @@ class Caller:
     async def _guarded(
         self, message: Message[Any, Any], attempt: Attempt, key: bytes | None, watched: Watched
     ) -> None:
-        watched.calling = message
+        watched.begin_again(message)
         try:
             await self.unfold(self._start(message, attempt), message, attempt, key)
             if watched.timed_out is not None:

@@ -34,6 +34,11 @@ class Watched:
         self._seen: Message[Any, Any] | None = None
         self._since = 0.0
 
+    def begin_again(self, message: Message[Any, Any]) -> None:
+        """Another call for a message: one that has been seen before is not that much older."""
+        self._seen = None
+        self.calling = message
+
     def look(self, now: float, timeout_s: float | None) -> float:
         """Note what is running; end it when it is over its time. Gives its age in seconds."""
         calling = self.calling

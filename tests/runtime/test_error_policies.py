@@ -312,6 +312,23 @@ async def test_a_call_over_its_timeout_fails_as_a_timeout_error(max_concurrency:
 
 
 @pytest.mark.parametrize("max_concurrency", [1, 3])
+async def test_each_call_of_a_message_has_its_whole_time(max_concurrency: int) -> None:
+    memory, words, out = streams("slow")
+    job = Job("timeouts", on_error=Retry(3, backoff=0, on=(TimeoutError,)))
+    calls: list[int] = []
+
+    @job.task(words, to=out, timeout="100ms", max_concurrency=max_concurrency)
+    async def work(word: Message[str, str], ctx: TaskContext[None]) -> str:
+        calls.append(ctx.attempt)
+        await asyncio.sleep(100 if ctx.attempt == 1 else 0.08)
+        return word.value
+
+    await run(job, memory)
+    assert calls == [1, 2]
+    assert values(memory, out) == ["slow"]
+
+
+@pytest.mark.parametrize("max_concurrency", [1, 3])
 async def test_a_call_under_its_timeout_is_left_alone(max_concurrency: int) -> None:
     memory, words, out = streams("a", "b", "c")
     job = Job("timeouts")
