@@ -58,7 +58,8 @@ class Judge:
         """Messages of one partition and key must come in order, where that is promised.
 
         One that failed the first time, and not when it was done again after a crash, comes to an
-        at-least-once output behind later ones.
+        at-least-once output behind later ones. So does one whose rejection, in a transaction, was
+        forgotten in a crash: what it had sent elsewhere is sent only then.
         """
         if plan.order == "none" and (plan.concurrency > 1 or plan.shape == "batch"):
             return
@@ -68,6 +69,8 @@ class Judge:
             given = self._given[partition, int(offset)]
             key = given.key
             if key is None or (given.fate.kind == "transient" and plan.policy.last != "fail"):
+                continue
+            if given.fate.kind == "rejected" and self._scenario.transactional:
                 continue
             if last.get((partition, key), -1) > int(offset):
                 yield f"{where} has {name} behind {partition}/{last[partition, key]}"

@@ -141,7 +141,8 @@ class Stage:
     def _may_end(self, incarnation: Incarnation, error: BaseException | None) -> bool:
         """Whether a container has a reason to end as it did."""
         cancelled = isinstance(error, asyncio.CancelledError | TimeoutError)
-        if cancelled or incarnation.aborted_s is not None:
+        aborted = incarnation.aborted_s is not None and not incarnation.over_before_its_timeout
+        if cancelled or aborted:
             # What was cancelled must not look as if it had ended by itself.
             return cancelled and incarnation.aborted_s is not None
         if incarnation.cut_off:

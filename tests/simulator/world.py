@@ -38,6 +38,7 @@ class Incarnation:
         aborted_s: when somebody aborted or cancelled it for the first time: nothing it does may
             begin or be committed later. None where nobody has.
         timeout: of the user's own around its run.
+        aborts: by what it was aborted, each time.
         claims: the epoch under which it has each task.
         valid_until: how long the grant of each task holds, where it has an end.
         told_lost: when it had heard that it lost a task, by task and epoch.
@@ -56,10 +57,16 @@ class Incarnation:
         self.stopped = False
         self.aborted_s: float | None = None
         self.timeout = asyncio.timeout(None)
+        self.aborts: list[str] = []
         self.claims: dict[str, int] = {}
         self.valid_until: dict[str, float | None] = {}
         self.told_lost: dict[tuple[str, int], float] = {}
         self.children: list[asyncio.Task[Any]] = []
+
+    @property
+    def over_before_its_timeout(self) -> bool:
+        """Whether it had ended in the one turn that a user's timeout takes to strike."""
+        return set(self.aborts) == {"expire"} and not self.timeout.expired()
 
     @property
     def running(self) -> bool:
@@ -174,6 +181,7 @@ class World:
         """Have a container end at once; it has its own way out, on which it commits nothing."""
         self.note(incarnation, f"ABORT {by.__name__}")
         incarnation.stopped = True
+        incarnation.aborts.append(by.__name__)
         if incarnation.aborted_s is None:
             incarnation.aborted_s = self.now
         by()
