@@ -207,8 +207,3 @@ def grant_after_loss_ignored(ground: Ground) -> None:
 @bug("a grant that is not renewed does not end", seed=56)
 def lease_ignored(ground: Ground) -> None:
     ground.put(Supervisor, "_expired", does_nothing)
-
-
-@bug("a commit follows one that was broken off", seed=3774)
-def commit_behind_broken_off(ground: Ground) -> None:
-    ground.put(Committer, "commit", Committer._commit)
