@@ -349,6 +349,9 @@ async def price(order: Message[str, int]) -> int:
 INTERRUPT_AT = """
 import os, signal, sys
 
+# A shell starts what runs in the background deaf to it, tests too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 class Finder:
     def find_spec(self, name, path=None, target=None):
         if name == {module!r}:
