@@ -128,8 +128,7 @@ class BatchRunner(Runner):
         messages = chunk.messages[: self.scope.spec.batch_messages]
         codec = self.codecs[buffer.key.partition]
         progress = buffer.progress
-        for seq, message in enumerate(messages, progress.begin(len(messages))):
-            message.seq = seq
+        progress.begin_all(messages)
         used_up = buffer.took(chunk, len(messages))
         if used_up:
             progress.mark(chunk.position)

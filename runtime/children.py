@@ -7,6 +7,22 @@ from collections.abc import Collection, Coroutine
 from typing import Any
 
 
+async def ended(
+    children: Collection[asyncio.Task[Any]], within_s: float | None = None
+) -> Collection[asyncio.Task[Any]]:
+    """Cancel children and wait until they have ended, whatever by.
+
+    Returns:
+        Those that have not within this time; none where there is no limit to it.
+    """
+    for child in children:
+        child.cancel()
+    if not children:
+        return ()
+    _, left = await asyncio.wait(children, timeout=within_s)
+    return left
+
+
 async def to_its_end(closing: Coroutine[Any, Any, Any]) -> None:
     """Tidy up to the end, also where the current child is cancelled meanwhile, even repeatedly.
 
@@ -86,11 +102,7 @@ class Children:
         """
         self._failed.cancel()
         children = [child for child in self._children if child is not asyncio.current_task()]
-        for child in children:
-            child.cancel()
-        if not children:
-            return ()
-        _, left = await asyncio.wait(children, timeout=within_s)
+        left = await ended(children, within_s)
         return sorted(child.get_name() for child in left)
 
     def _ended(self, child: asyncio.Task[Any]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from samza_py.message import Message, Offset, Partition
 from samza_py.runtime.attempt import Attempt
 from samza_py.runtime.calling import ended_call
+from samza_py.runtime.children import ended
 from samza_py.runtime.lanes import Lanes, Taken
 from samza_py.runtime.processing import LeftUnread
 from samza_py.runtime.runner import Runner
@@ -207,8 +208,4 @@ class ConcurrentRunner(Runner):
     async def _dismiss(self) -> None:
         """End the workers, whatever they are doing."""
         self._dismissed = True
-        children = [child for watched in self.watched if (child := watched.child) is not None]
-        for child in children:
-            child.cancel()
-        if children:
-            await asyncio.wait(children)
+        await ended([child for watched in self.watched if (child := watched.child) is not None])

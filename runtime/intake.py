@@ -17,6 +17,7 @@ from samza_py.errors import SamzaError, UnavailableError
 from samza_py.message import Position, TaskPartition
 from samza_py.runtime.backoff import Backoff, retried
 from samza_py.runtime.buffer import PartitionBuffer
+from samza_py.runtime.children import ended
 from samza_py.runtime.wakeup import Wakeup
 
 logger = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ class Intake:
         for key in keys:
             self._reading.pop(key, None)
         # A seek still under way would come after that of the task's next instance, and undo it.
-        await _end([self._retries[key] for key in keys if key in self._retries])
+        await ended([self._retries[key] for key in keys if key in self._retries])
         await self._consumer.revoke(keys)
         self._wakeup.wake()
 
@@ -126,7 +127,7 @@ class Intake:
             for reading in self._reading.values():
                 reading.failed(error)
         finally:
-            await _end(list(self._retries.values()))
+            await ended(list(self._retries.values()))
 
     async def _poll_on(self) -> None:
         backoff = Backoff(f"reading from {self._system}")
@@ -218,13 +219,6 @@ class Intake:
         else:
             reading.failing = False
             self._wakeup.wake()
-
-
-async def _end(children: Collection[asyncio.Task[None]]) -> None:
-    for child in children:
-        child.cancel()
-    if children:
-        await asyncio.wait(children)
 
 
 def _is_cancelled() -> bool:

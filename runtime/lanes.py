@@ -141,8 +141,7 @@ class Lanes:
         most = min(SLICE, self._chooser.most(buffer), self._chooser.gaps(buffer))
         messages = chunk.messages[:most]
         source = self._source = self._source_of(buffer)
-        for seq, message in enumerate(messages, source.progress.begin(len(messages))):
-            message.seq = seq
+        source.progress.begin_all(messages)
         self._slice.extend(messages)
         self._scope.counters.received += len(messages)
         self._behind = chunk.position if buffer.took(chunk, len(messages)) else None

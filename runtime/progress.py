@@ -89,11 +89,17 @@ class Progress:
 
     # In any order --------------------------------------------------------------------------
 
-    def begin(self, count: int = 1) -> int:
-        """The number of the next message taken; the ``count - 1`` behind it follow."""
+    def begin(self) -> int:
+        """The number of the next message taken."""
         seq = self._next
-        self._next = seq + count
+        self._next = seq + 1
         return seq
+
+    def begin_all(self, messages: Sequence[Received]) -> None:
+        """Number the next messages taken, in order."""
+        for seq, message in enumerate(messages, self._next):
+            message.seq = seq
+        self._next += len(messages)
 
     def finish(self, message: Received) -> None:
         """A numbered message is finished."""

@@ -54,14 +54,18 @@ def client_settings(
 
 @asynccontextmanager
 async def started(client: Any) -> AsyncGenerator[Any]:
-    """Start a client, and stop it whatever happens; both have a deadline."""
+    """Start a client, and stop it whatever happens; both have a deadline.
+
+    What others call ``stop``, the client of the admin calls ``close``.
+    """
+    stop = client.close if isinstance(client, ADMIN.AIOKafkaAdminClient) else client.stop
     try:
         async with asyncio.timeout(WITHIN_S):
             await client.start()
         yield client
     finally:
         async with asyncio.timeout(STOP_S):
-            await client.stop()
+            await stop()
 
 
 async def new_topic(
@@ -74,24 +78,12 @@ async def new_topic(
     """Make a topic that no other test has; its name."""
     name = f"topic-{uuid.uuid4().hex}"
     client = ADMIN.AIOKafkaAdminClient(**client_settings(kafka))
-    async with started_admin(client) as admin, asyncio.timeout(WITHIN_S):
+    async with started(client) as admin, asyncio.timeout(WITHIN_S):
         topic = ADMIN.NewTopic(name, partitions, replicas, topic_configs=dict(config or {}))
         answer = await admin.create_topics([topic])
     failed = [error for error in answer.topic_errors if error[1] != 0]
     assert not failed, failed
     return name
-
-
-@asynccontextmanager
-async def started_admin(client: Any) -> AsyncGenerator[Any]:
-    """The same for a client of the admin, which says `close`."""
-    try:
-        async with asyncio.timeout(WITHIN_S):
-            await client.start()
-        yield client
-    finally:
-        async with asyncio.timeout(STOP_S):
-            await client.close()
 
 
 def producer(kafka: Kafka, listener: Listener = PLAINTEXT, **settings: Any) -> Any:
@@ -127,7 +119,7 @@ async def read(kafka: Kafka, topic: str, count: int, listener: Listener = PLAINT
 async def leader_of(kafka: Kafka, topic: str) -> int:
     """The `node.id` of the broker that leads partition 0."""
     client = ADMIN.AIOKafkaAdminClient(**client_settings(kafka))
-    async with started_admin(client) as admin, asyncio.timeout(WITHIN_S):
+    async with started(client) as admin, asyncio.timeout(WITHIN_S):
         (described,) = await admin.describe_topics([topic])
     (partition,) = described["partitions"]
     leader: int = partition["leader"]
