@@ -106,7 +106,8 @@ def test_a_thread_is_waited_for_in_real_time() -> None:
         await asyncio.to_thread(time.sleep, 0.05)
         return asyncio.get_running_loop().time()
 
-    assert run_virtually(call()) >= 0.05
+    # the thread is at work a little before the loop begins to wait for it
+    assert run_virtually(call()) > 0.04
 
 
 def test_a_child_that_never_waits_does_not_stop_the_time_where_turns_take_some() -> None:
