@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks.measuring import Bar, measured, middle, pairs, say
+from benchmarks.measuring import Bar, pairs, say_added
 
 MESSAGES = "200000"
 
 
 def main() -> bool:
     """Measure in pairs; whether the bar holds."""
-    found = pairs(
-        lambda: measured("benchmarks.loops.memory_map", MESSAGES),
-        lambda: measured("benchmarks.jobs.memory_map", MESSAGES),
-    )
-    loop, job = middle([a["us"] for a, _ in found]), middle([b["us"] for _, b in found])
-    detail = f"loop {loop:.2f} us a message, job {job:.2f} us"
-    return say("memory_map", [b["us"] - a["us"] for a, b in found], "us", Bar(1.2), detail)
+    found = pairs("benchmarks.loops.memory_map", "benchmarks.jobs.memory_map", MESSAGES)
+    return say_added("memory_map", found, Bar(1.2))
 
 
 if __name__ == "__main__":

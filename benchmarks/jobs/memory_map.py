@@ -30,7 +30,7 @@ def main(count: int) -> None:
     figures = running.run(job, memory.checkpoints())
     if (found := len(memory.read_raw(results))) != count:
         raise SystemExit(f"{found} of {count} came out")
-    print(json.dumps({"us": figures["cpu_s"] / count * 1e6}))
+    print(json.dumps({"us": figures["cpu_s"] / count * 1e6, "pace": figures["pace"]}))
 
 
 if __name__ == "__main__":

@@ -7,12 +7,12 @@ import gc
 import json
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import msgspec
 
 from benchmarks.orders import Order, Priced, priced, written_orders
+from benchmarks.pace import paced
 
 
 class Read:
@@ -46,12 +46,10 @@ def main(count: int) -> None:
         path = written_orders(Path(folder), count)
         gc.collect()
         gc.freeze()
-        began = time.process_time()
-        out = asyncio.run(run(path))
-        cpu_s = time.process_time() - began
-    if len(out) != count:
-        raise SystemExit(f"{len(out)} of {count} came out")
-    print(json.dumps({"us": cpu_s / count * 1e6}))
+        found = paced(lambda: asyncio.run(run(path)))
+    if len(found.result) != count:
+        raise SystemExit(f"{len(found.result)} of {count} came out")
+    print(json.dumps({"us": found.cpu_s / count * 1e6, "pace": found.pace}))
 
 
 if __name__ == "__main__":

@@ -6,11 +6,11 @@ import asyncio
 import gc
 import json
 import sys
-import time
 
 import msgspec
 
 from benchmarks.orders import Order, Priced, priced, raw_orders
+from benchmarks.pace import paced
 
 
 class Read:
@@ -44,12 +44,10 @@ def main(count: int) -> None:
     records = raw_orders(count)
     gc.collect()
     gc.freeze()
-    began = time.process_time()
-    out = asyncio.run(run(records))
-    cpu_s = time.process_time() - began
-    if len(out) != count:
-        raise SystemExit(f"{len(out)} of {count} came out")
-    print(json.dumps({"us": cpu_s / count * 1e6}))
+    found = paced(lambda: asyncio.run(run(records)))
+    if len(found.result) != count:
+        raise SystemExit(f"{len(found.result)} of {count} came out")
+    print(json.dumps({"us": found.cpu_s / count * 1e6, "pace": found.pace}))
 
 
 if __name__ == "__main__":

@@ -79,9 +79,9 @@ class FileConsumer(Consumer):
 
     async def poll(self, wanted: Mapping[TaskPartition, Room]) -> Mapping[TaskPartition, Fetched]:
         """Take what was read; waits, for a second at most, until there is something."""
+        self._wake.clear()
         found = self._take(wanted)
         if not found:
-            self._wake.clear()
             try:
                 async with asyncio.timeout(_WAIT_S):
                     await self._wake.wait()
@@ -126,6 +126,9 @@ class FileConsumer(Consumer):
         return found
 
     def _start_call(self, cursor: Cursor) -> None:
+        if cursor.read_cached():
+            self._wake.set()
+            return
         call = cursor.next_call(lambda: self._read(cursor))
         if call is not None:
             name = f"read {cursor.key.partition}"

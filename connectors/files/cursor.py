@@ -96,7 +96,7 @@ class Cursor:
         Args:
             read: reads the next piece.
         """
-        if self.child is not None or self.told or self._finished or self.failure is not None:
+        if self._is_busy():
             return None
         if self._cutting is not None and self._cutting.heavy:
             self._in_thread = True
@@ -108,6 +108,18 @@ class Cursor:
             self._ahead = read()
 
         return read_ahead
+
+    def read_cached(self) -> bool:
+        """Read ahead without a thread, where no disk has to be waited for; whether it did."""
+        if self.reader is None or self._ahead is not None or self._is_busy():
+            return False
+        self._ahead = self.reader.read_cached()
+        return self._ahead is not None
+
+    def _is_busy(self) -> bool:
+        """Whether a thread is at work, or nothing is left to do."""
+        ended = self.told or self._finished or self.failure is not None
+        return ended or self.child is not None
 
     def _cut_in_thread(self) -> None:
         try:
@@ -126,6 +138,7 @@ class Cursor:
                 return False
             if self._show(cutting.cut()):
                 return True
+        self.read_cached()
         piece, self._ahead = self._ahead, None
         if piece is None:
             return False

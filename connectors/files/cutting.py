@@ -21,12 +21,12 @@ class Cutting:
         self.cutter = cutter
         self._data = b""
         self._at = 0
-        self._more: list[bytes] = []
+        self._more: list[bytes | bytearray] = []
         self._length = 0  # of what is not cut, in _data and _more
         self._wanted = 0  # how much must be there before another look is worth it
         self._final = False
 
-    def add(self, data: bytes, *, final: bool) -> None:
+    def add(self, data: bytes | bytearray, *, final: bool) -> None:
         """Take in the next piece; with ``final`` there is no other."""
         self._more.append(data)
         self._length += len(data)
@@ -60,8 +60,9 @@ class Cutting:
         self._join()
         size = max(self.cutter.block_bytes, self._wanted)
         while True:
-            block = self._data[self._at : self._at + size]
-            whole = len(block) == self._length
+            # A short rest goes with it: it would cost a look of its own.
+            whole = self._length <= size + size // 2
+            block = self._data[self._at : None if whole else self._at + size]
             records = self.cutter.cut(block, final=self._final and whole)
             if records.used:
                 self._wanted = 0

@@ -59,7 +59,7 @@ class Piece:
         finished: the partition ends here; there is nothing else in this piece.
     """
 
-    data: bytes = b""
+    data: bytes | bytearray = b""
     part: OpenedPart | None = None
     final: bool = False
     left: int = 0
@@ -118,6 +118,16 @@ class PartitionReader:
                 piece.left += self._behind
                 return piece
             self.close()
+
+    def read_cached(self) -> Piece | None:
+        """The next piece where no disk has to be waited for; None where ``read`` has to be called.
+
+        The one method that may be called on the loop, while no other one runs in a thread.
+        """
+        piece = self._file.read_cached() if self._file is not None else None
+        if piece is not None:
+            piece.left += self._behind
+        return piece
 
     def close(self) -> None:
         """Close what is open. Idempotent."""
@@ -183,6 +193,12 @@ class FileReader:
                 damage = f"{shown(self._name)}: {error}"
                 return Piece(part=part, final=True, damage=damage, raw=error.raw)
 
+    def read_cached(self) -> Piece | None:
+        """The next piece where no disk has to be waited for; see ``PartitionReader``."""
+        source = self._source
+        data = source.read_cached() if source is not None else b""
+        return self._piece(source, data, final=source.ended) if source and data else None
+
     def close(self) -> None:
         """Close what is open. Idempotent."""
         source, self._source = self._source, None
@@ -213,7 +229,12 @@ class FileReader:
         return self._piece(source, data, final=not data or source.ended)
 
     def _piece(
-        self, source: Source, data: bytes, part: OpenedPart | None = None, *, final: bool
+        self,
+        source: Source,
+        data: bytes | bytearray,
+        part: OpenedPart | None = None,
+        *,
+        final: bool,
     ) -> Piece:
         left = self._left(source)
         if final:
