@@ -1,0 +1,73 @@
+"""A cluster as its clients see it, and the one place where they are made and started."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from samza_py.connectors.kafka.failures import asking, closed
+from samza_py.connectors.kafka.library import library
+from samza_py.connectors.kafka.security import Sasl, Tls, security_settings
+from samza_py.seam import seam
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Where a cluster is, who we are there, and how long we wait. The fields are ``Kafka``'s."""
+
+    name: str
+    bootstrap_servers: str
+    tls: Tls | None
+    sasl: Sasl | None
+    compression: str
+    request_timeout_s: float
+    delivery_timeout_s: float
+    max_request_bytes: int
+    max_fetch_bytes: int
+    fetch_wait_s: float
+    fetch_min_bytes: int
+    client_id: str
+
+    @property
+    def at(self) -> str:
+        """Its name and address, for messages."""
+        return f"{self.name} at {self.bootstrap_servers}"
+
+    async def started(self, kind: str, **settings: Any) -> Any:
+        """A client of aiokafka, started.
+
+        Args:
+            kind: a class of aiokafka; ``AIOKafkaAdminClient`` too.
+            settings: beside those that all have in common.
+
+        Raises:
+            ConfigError: aiokafka is not installed, or a file of ``tls`` cannot be used.
+            UnavailableError: no broker can be reached.
+            ConnectorError: the broker refuses us.
+        """
+        key = f"systems.{self.name}"
+        security = await seam().in_thread(security_settings, self.tls, self.sasl, key)
+        admin = kind == "AIOKafkaAdminClient"
+        client = getattr(library("aiokafka.admin" if admin else "aiokafka"), kind)(
+            bootstrap_servers=[one.strip() for one in self.bootstrap_servers.split(",")],
+            client_id=self.client_id,
+            request_timeout_ms=int(self.request_timeout_s * 1000),
+            **security,
+            **settings,
+        )
+        try:
+            with asking(f"connecting to {self.at}"):
+                async with asyncio.timeout(self.request_timeout_s):
+                    await client.start()
+        except BaseException:
+            await self.stopped(client)
+            raise
+        return client
+
+    async def stopped(self, client: Any) -> None:
+        """Stop a client, within a bound."""
+        await closed(client, logger, f"a client of {self.at}")

@@ -1,0 +1,96 @@
+"""What goes wrong at a broker, in the words of samza-py: the one place that knows both."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from samza_py.connectors.kafka.library import library
+from samza_py.errors import ConnectorError, FencedError, RejectedError, SamzaError, UnavailableError
+
+CLOSE_S: Final = 5.0
+"""How long closing a client may take; with the brokers gone it can wait for ever."""
+
+_REJECTED: Final = (
+    "MessageSizeTooLargeError",
+    "RecordTooLargeError",
+    "RecordListTooLargeError",
+    "InvalidTimestampError",
+    "CorruptRecordException",
+)
+_FENCED: Final = ("ProducerFenced", "InvalidProducerEpoch")
+#: Another try does not help, and people must do something.
+_FATAL: Final = {
+    "TopicAuthorizationFailedError": "may not use the topic (an ACL of the broker)",
+    "GroupAuthorizationFailedError": "may not use the consumer group (an ACL of the broker)",
+    "ClusterAuthorizationFailedError": "may not do this (an ACL of the broker)",
+    "TransactionalIdAuthorizationFailed": "may not use the transactional id (an ACL of the broker)",
+    "InvalidTopicError": "is refused: the topic's name is not a valid one",
+    "UnsupportedVersionError": "is not understood: the broker's version is not supported",
+    "UnsupportedCodecError": "needs a codec that is not installed: pip install 'samza-py[kafka]'",
+    "AuthenticationFailedError": "is refused: wrong user or password",
+    "SaslAuthenticationFailed": "is refused: wrong user or password",
+    "UnsupportedSaslMechanismError": "is refused: the broker does not offer this SASL mechanism",
+    "UnrecognizedBrokerVersion": "is not understood: the broker's version is not known",
+    "IncompatibleBrokerVersion": "is not understood: the broker's version is not supported",
+    "PolicyViolationError": "is refused by a policy of the broker",
+}
+# Codes that aiokafka has no class for: it makes UnknownError of them and says the number.
+_INVALID_RECORD: Final = "87"
+
+
+def translated(error: BaseException, what: str) -> SamzaError:
+    """The error of samza-py for one of the client library, or for a deadline that is over.
+
+    Args:
+        error: what was raised.
+        what: what was asked, with the address: ``reading kafka.orders[3] at host:9092``.
+    """
+    if isinstance(error, SamzaError):
+        return error
+    kind, said = type(error).__name__, str(error) or type(error).__name__
+    if kind in _REJECTED or (kind == "UnknownError" and _INVALID_RECORD in said):
+        return RejectedError(f"{what}: {said}")
+    if kind in _FENCED:
+        return FencedError(f"{what}: a newer owner has taken over ({said})")
+    if kind in _FATAL:
+        return ConnectorError(f"{what} {_FATAL[kind]}; {said}")
+    away = (library("aiokafka.errors").KafkaError, OSError, asyncio.CancelledError)
+    if isinstance(error, away):  # TimeoutError is an OSError
+        return UnavailableError(f"{what}: {said if str(error) else 'no answer in time'}")
+    return ConnectorError(f"{what}: {said}")
+
+
+@contextmanager
+def asking(what: str) -> Iterator[None]:
+    """Raise what ``translated`` makes of any error inside; a cancellation stays one."""
+    try:
+        yield
+    except Exception as error:
+        raised = translated(error, what)
+        if raised is error:
+            raise
+        raise raised from error
+
+
+async def closed(client: Any, logger: logging.Logger, name: str) -> None:
+    """Stop a client of aiokafka within ``CLOSE_S``, whatever it meets.
+
+    With the brokers gone, ``stop`` of a consumer may raise a cancellation that nobody asked for,
+    and that of a producer may wait for ever; the connections are closed all the same.
+    """
+    stop = client.close if hasattr(client, "close") else client.stop
+    stopping = asyncio.ensure_future(stop())
+    try:
+        await asyncio.wait((stopping,), timeout=CLOSE_S)
+    finally:
+        if not stopping.done():
+            stopping.cancel()
+        elif stopping.cancelled() or stopping.exception() is not None:
+            logger.debug("closing %s failed", name)
+        connection = getattr(client, "_client", None) or getattr(client, "client", None)
+        if connection is not None and (not stopping.done() or stopping.cancelled()):
+            await asyncio.wait((asyncio.ensure_future(connection.close()),), timeout=CLOSE_S)
