@@ -59,9 +59,10 @@ def translated(error: BaseException, what: str) -> SamzaError:
     if kind in _FATAL:
         return ConnectorError(f"{what} {_FATAL[kind]}; {said}")
     away = (library("aiokafka.errors").KafkaError, OSError, asyncio.CancelledError)
-    if isinstance(error, away):  # TimeoutError is an OSError
-        return UnavailableError(f"{what}: {said if str(error) else 'no answer in time'}")
-    return ConnectorError(f"{what}: {said}")
+    if not isinstance(error, away):
+        return ConnectorError(f"{what}: {said}")
+    # A deadline that is over has no text of its own.
+    return UnavailableError(f"{what}: {said if str(error) else 'no answer in time'}")
 
 
 @contextmanager
