@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -42,6 +42,12 @@ _FATAL: Final = {
 _INVALID_RECORD: Final = "87"
 
 
+def refused(error: BaseException, what: str) -> ConnectorError:
+    """The error for something that people must see to, such as a missing right."""
+    kind = type(error).__name__
+    return ConnectorError(f"{what} {_FATAL.get(kind, 'failed')}; {error}")
+
+
 def translated(error: BaseException, what: str) -> SamzaError:
     """The error of samza-py for one of the client library, or for a deadline that is over.
 
@@ -57,7 +63,7 @@ def translated(error: BaseException, what: str) -> SamzaError:
     if kind in _FENCED:
         return FencedError(f"{what}: a newer owner has taken over ({said})")
     if kind in _FATAL:
-        return ConnectorError(f"{what} {_FATAL[kind]}; {said}")
+        return refused(error, what)
     away = (library("aiokafka.errors").KafkaError, OSError, asyncio.CancelledError)
     if not isinstance(error, away):
         return ConnectorError(f"{what}: {said}")
@@ -66,7 +72,7 @@ def translated(error: BaseException, what: str) -> SamzaError:
 
 
 @contextmanager
-def asking(what: str) -> Iterator[None]:
+def asking(what: str) -> Generator[None]:
     """Raise what ``translated`` makes of any error inside; a cancellation stays one."""
     try:
         yield

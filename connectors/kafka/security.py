@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, cast, get_args
 
 from samza_py.errors import ConfigError
 from samza_py.values import Secret
@@ -92,8 +92,7 @@ class Sasl:
         Raises:
             ConfigError: one is wrong, or the password would be sent in the clear.
         """
-        given: object = self.password
-        if not isinstance(given, Secret):
+        if not isinstance(cast("object", self.password), Secret):
             raise ConfigError(f"{key}.password", "must be a Secret: Secret(os.environ['...'])")
         if self.mechanism not in _MECHANISMS:
             why = f"must be one of {', '.join(_MECHANISMS)}"

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeVar, Unpack, get_args, overload
-
-from samza_py.connectors.kafka.admin import KafkaAdmin
-from samza_py.connectors.kafka.checkpoints import KafkaCheckpoints
-from samza_py.connectors.kafka.consumer import KafkaConsumer
-from samza_py.connectors.kafka.producer import KafkaProducer
+from typing import Any, Final, Literal, TypeVar, Unpack, cast, get_args, overload
 
 from samza_py.admin import Admin
 from samza_py.checkpoint import Checkpoints, Claim
+from samza_py.connectors.kafka.admin import KafkaAdmin
+from samza_py.connectors.kafka.checkpoints import KafkaCheckpoints
 from samza_py.connectors.kafka.cluster import Cluster
+from samza_py.connectors.kafka.consumer import KafkaConsumer
+from samza_py.connectors.kafka.producer import KafkaProducer
 from samza_py.connectors.kafka.security import Sasl, Tls
 from samza_py.connectors.kafka.topics import KafkaTopic, TopicSettings
 from samza_py.consumer import Consumer
@@ -72,7 +71,7 @@ class Kafka(System):
 
     def __post_init__(self) -> None:
         key = f"systems.{self.name}"
-        given: object = self.bootstrap_servers
+        given = cast("object", self.bootstrap_servers)
         if not isinstance(given, str) or not all(_is_address(one) for one in given.split(",")):
             why = "must be 'host:port', or several with commas between them"
             raise ConfigError(f"{key}.bootstrap_servers", why, given)

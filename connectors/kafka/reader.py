@@ -1,0 +1,277 @@
+"""One client of aiokafka that reads some partitions, each from its own position.
+
+The client fetches ahead by itself, one answer a partition. What it has is drained at once into the
+seats below: a partition that stays undrained there holds up all others of its broker for 100 ms.
+Backpressure is a pause, made in the same breath as the draining: a partition whose seat holds
+messages that nobody had room for is not fetched again. (One that is paused with an answer on its
+way would throw that away.) So what is held below the runtime's own buffers is bounded by one answer
+a partition in the seats, and one on its way for those that are read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+from samza_py.connectors.kafka.cluster import Cluster
+from samza_py.connectors.kafka.failures import refused, translated
+from samza_py.connectors.kafka.library import library
+from samza_py.connectors.kafka.offsets import before, number_of
+from samza_py.consumer import Fetched, Room
+from samza_py.errors import ConnectorError, PositionLostError, UnavailableError
+from samza_py.message import Headers, Message, Partition, Received, size_of
+
+WAIT_S: Final = 0.5
+"""How long a fill waits for messages: so long may a marker at the end of a log go unnoticed."""
+
+SILENT_S: Final = 10.0
+"""A broker answers a fetch within ``fetch_wait``, also with nothing. After so long it is away."""
+
+
+class Seat:
+    """One partition as it is read: what was drained and not yet handed out, and where that ends.
+
+    Attributes:
+        partition: as the runtime calls it.
+        topic: as the library calls it.
+        next: the offset that the library reads next.
+        failed: it is read no more, until it gets another seat.
+        paused: the library does not fetch it.
+    """
+
+    def __init__(self, partition: Partition, topic: Any, next_offset: int) -> None:
+        self.partition = partition
+        self.topic = topic
+        self.next = next_offset
+        self.failed = False
+        self.paused = False
+        self._error: ConnectorError | PositionLostError | None = None
+        self._messages: list[Received] = []
+        self._index = 0
+        self._bytes_each = 0
+        self._told = before(next_offset)
+        self._head = -1  # where the log ended at the last answer; -1 before the first
+        self._at_head: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether all that was drained is handed out."""
+        return self._index >= len(self._messages)
+
+    def keep(self, records: Sequence[Any]) -> None:
+        """Keep what was drained."""
+        partition = self.partition
+        messages: list[Received] = [
+            Message(partition, record.offset, record.key, record.value, record.timestamp, headers)
+            if (headers := record.headers)
+            else Message(partition, record.offset, record.key, record.value, record.timestamp)
+            for record in records
+        ]
+        for message in messages:
+            if message.headers:
+                message.headers = _without_nulls(message.headers)
+        self._messages = messages if self.empty else self._messages[self._index :] + messages
+        self._index = 0
+        # As the runtime's buffers do: three stand for all.
+        sample = (messages[0], messages[len(messages) // 2], messages[-1])
+        self._bytes_each = max(1, sum(map(size_of, sample)) // 3)
+
+    def seen(self, next_offset: int, head: int | None) -> None:
+        """Hear where the library stands, and where the log ended at its last answer."""
+        self.next = next_offset
+        self._head = -1 if head is None else head
+
+    def fail(self, error: ConnectorError | PositionLostError) -> None:
+        """End it with this error, behind what it holds."""
+        self.failed = True
+        self._error = error
+
+    def take(self, room: Room) -> Fetched | None:
+        """What there is to say, within a room; None for nothing."""
+        if self.empty and self._error is not None:
+            error, self._error = self._error, None
+            return Fetched((), self._told, error=error)
+        most = min(room.messages, max(1, -(-room.bytes // max(1, self._bytes_each))))
+        first, self._index = self._index, min(self._index + most, len(self._messages))
+        messages = self._messages[first : self._index]
+        if self.empty:
+            self._messages, self._index = [], 0
+            after = self.next
+        else:
+            after = number_of(messages[-1].offset) + 1
+        at_head: bool = 0 <= self._head <= after
+        told = before(after)
+        if not messages and told == self._told and at_head == self._at_head:
+            return None
+        self._told, self._at_head = told, at_head
+        left = max(0, self._head - after) if self._head >= 0 else None
+        return Fetched(messages, told, at_head=at_head, remaining=left)
+
+
+def _without_nulls(headers: Headers) -> Headers:
+    """Kafka knows a header without a value, which is an empty one here."""
+    values: Sequence[tuple[str, bytes | None]] = headers
+    return tuple((name, value or b"") for name, value in values)
+
+
+class Reader:
+    """A client and its seats. A topic's partition has one seat in it at most.
+
+    Args:
+        cluster: where to read.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._client: Any = None
+        self._seats: dict[Any, Seat] = {}
+        self._assigned: set[Any] = set()
+        self._heard = 0
+        self._heard_at = 0.0
+
+    async def aopen(self) -> None:
+        """Connect. Raises ``UnavailableError`` or ``ConnectorError``."""
+        cluster = self._cluster
+        self._client = await cluster.started(
+            "AIOKafkaConsumer",
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            fetch_min_bytes=cluster.fetch_min_bytes,
+            fetch_max_wait_ms=int(cluster.fetch_wait_s * 1000),
+            max_partition_fetch_bytes=cluster.max_fetch_bytes,
+        )
+
+    async def aclose(self) -> None:
+        """Disconnect, within a bound."""
+        client, self._client = self._client, None
+        if client is not None:
+            await self._cluster.stopped(client)
+
+    def has(self, topic: Any) -> bool:
+        """Whether a partition, as the library calls it, has a seat here."""
+        return topic in self._seats
+
+    def place(self, seat: Seat) -> None:
+        """Give a partition a seat, in place of the one that it may have; then call ``read_on``."""
+        old = self._seats.get(seat.topic)
+        seat.paused = old is not None and old.paused
+        self._seats[seat.topic] = seat
+
+    def read_on(self, seats: Collection[Seat]) -> None:
+        """Read these, which have been placed, from where they stand."""
+        if self._assigned.issuperset(self._seats):
+            for seat in seats:
+                self._client.seek(seat.topic, seat.next)
+            self.pause()
+        else:
+            self._assign()
+
+    def drop(self, topics: Collection[Any]) -> None:
+        """Read these partitions no more."""
+        for topic in topics:
+            self._seats.pop(topic, None)
+        if not self._assigned.isdisjoint(topics):
+            self._assign()
+
+    def _assign(self) -> None:
+        self._assigned = set(self._seats)
+        self._heard_at = asyncio.get_running_loop().time()
+        if not self._seats:
+            self._client.unsubscribe()
+            return
+        self._client.assign(list(self._seats))
+        # An assignment forgets every position, also of the partitions that stay.
+        for seat in self._seats.values():
+            self._client.seek(seat.topic, seat.next)
+            seat.paused = False
+        self.pause()
+
+    def pause(self) -> None:
+        """Fetch those that are used up, and no others. Called before anything else can run."""
+        for topic, seat in self._seats.items():
+            wanted = seat.failed or not seat.empty
+            if wanted != seat.paused:
+                (self._client.pause if wanted else self._client.resume)(topic)
+                seat.paused = wanted
+
+    async def fill(self) -> None:
+        """Wait, for ``WAIT_S`` at most, until something was drained into the seats.
+
+        Cancelled, it has drained nothing, or all of it. Whoever calls it takes what was drained and
+        calls ``pause``, without another await between.
+
+        Raises:
+            UnavailableError: no broker has answered for ``SILENT_S``.
+            ConnectorError: the client is of no more use.
+        """
+        if not self._seats:
+            await asyncio.sleep(WAIT_S)
+            return
+        try:
+            drained = await self._client.getmany(timeout_ms=int(WAIT_S * 1000))
+        except Exception as error:
+            self._failed(error)
+            return
+        await self._keep(drained)
+        self._refuse_silence()
+
+    async def _keep(self, drained: Mapping[Any, Sequence[Any]]) -> None:
+        for topic, records in drained.items():
+            seat = self._seats.get(topic)
+            if seat is not None:
+                seat.keep(records)
+        client = self._client
+        for topic, seat in list(self._seats.items()):
+            # Judged by position: markers and compacted records have no message.
+            head = client.last_stable_offset(topic)
+            head = client.highwater(topic) if head in (None, -1) else head
+            seat.seen(await client.position(topic), head)
+
+    def _failed(self, error: Exception) -> None:
+        """Give an error to the partition that it belongs to.
+
+        The library may have read on past what it had not handed out when the error came (a damaged
+        batch): every partition is read again from where it was drained.
+        """
+        for seat in self._seats.values():
+            self._client.seek(seat.topic, seat.next)
+        at_fault = [seat for seat in self._seats.values() if _concerns(error, seat)]
+        if not at_fault:
+            raise translated(error, f"reading from {self._cluster.at}") from error
+        for seat in at_fault:
+            seat.fail(_failure(error, seat))
+
+    def _refuse_silence(self) -> None:
+        now = asyncio.get_running_loop().time()
+        reading = [topic for topic, seat in self._seats.items() if not seat.paused]
+        heard = max((self._client.last_poll_timestamp(one) or 0 for one in reading), default=0)
+        if not reading or heard != self._heard:
+            self._heard, self._heard_at = heard, now
+        elif now - self._heard_at > SILENT_S + self._cluster.fetch_wait_s:
+            silent = now - self._heard_at
+            raise UnavailableError(f"{self._cluster.at} has not answered for {silent:.0f} s")
+
+
+def _concerns(error: Exception, seat: Seat) -> bool:
+    kind, said = type(error).__name__, error.args[0] if error.args else None
+    if kind == "OffsetOutOfRangeError":
+        return isinstance(said, dict) and seat.topic in said
+    return kind == "TopicAuthorizationFailedError" and said == seat.topic.topic
+
+
+def _failure(error: Exception, seat: Seat) -> ConnectorError | PositionLostError:
+    if type(error).__name__ == "OffsetOutOfRangeError":
+        return PositionLostError(
+            f"{seat.partition}: reading should go on at offset {seat.next}, which is not there: "
+            "deleted by the topic's retention, or the topic was made anew; start over with "
+            "--ignore-checkpoint"
+        )
+    return refused(error, f"reading {seat.partition}")
+
+
+def topic_partition(topic: str, number: int) -> Any:
+    """A partition as the library calls it."""
+    return library().TopicPartition(topic, number)
