@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from typing import TypeVar
@@ -55,9 +55,12 @@ async def opened_services(
             f"system {name}", partial(system.admin, streams), opened, timeout_s
         )
     plan = TaskPlan(resolved, admins)
+    for name, admin in admins.items():
+        inputs = resolved.inputs_of(name).values()
+        await _create(name, admin, [s.name for s in inputs if s.creatable], timeout_s)
     await plan.find_inputs()
     for name, admin in admins.items():
-        await _create(name, admin, resolved, timeout_s)
+        await _create(name, admin, list(resolved.outputs_of(name)), timeout_s)
     if resolved.ignore_checkpoint:
         await _set_aside(resolved)
     store = await open_anew(
@@ -110,11 +113,10 @@ async def open_anew(what: str, make: Callable[[], T], opened: Opened, timeout_s:
     return resource
 
 
-async def _create(name: str, admin: Admin, resolved: ResolvedJob, timeout_s: float) -> None:
-    outputs = list(resolved.outputs_of(name))
-    if outputs:
-        what = f"creating the outputs of {name}"
-        made = await retried(what, lambda: admin.create(outputs), timeout_s=timeout_s)
+async def _create(name: str, admin: Admin, streams: Sequence[str], timeout_s: float) -> None:
+    if streams:
+        what = f"creating streams of {name}"
+        made = await retried(what, lambda: admin.create(streams), timeout_s=timeout_s)
         for stream in made:
             logger.info("created %s.%s", name, stream)
 

@@ -16,7 +16,7 @@ from typing import Any
 from samza_py.admin import Admin, PartitionInfo
 from samza_py.assignment import PlannedTask, planned_tasks
 from samza_py.checkpoint import Checkpoint, CheckpointStore
-from samza_py.errors import UnavailableError
+from samza_py.errors import PositionLostError, UnavailableError
 from samza_py.message import END, Partition
 from samza_py.resolved import ResolvedJob
 from samza_py.runtime.backoff import retried
@@ -106,6 +106,7 @@ class TaskPlan:
 
         Raises:
             ConnectorError: a stream does not exist any more.
+            PositionLostError: one was deleted and made again.
         """
         if not self._growing:
             return
@@ -184,6 +185,7 @@ class TaskPlan:
                     logger.info("%s has come while the job runs", partition)
                     self.late.add(partition)
                     known[partition] = info
+                _refuse_another(stream, partition, known[partition].lineage, info.lineage)
         changed: list[PlannedTask] = []
         tasks: dict[str, PlannedTask] = {}
         for task in planned_tasks(self._resolved.job.tasks, self.partitions):
@@ -204,6 +206,15 @@ class TaskPlan:
             return dict(await retried(what, ask, timeout_s=timeout_s))
         except UnavailableError as error:
             raise UnavailableError(f"{stream}: {error}") from error
+
+
+def _refuse_another(stream: Input[Any, Any], partition: Partition, known: str, now: str) -> None:
+    """A stream made anew under a reader has other messages behind the same offsets."""
+    if known and now and known != now:
+        raise PositionLostError(
+            f"{partition}: {stream.changed(known, now)}, while the job was reading it; to read the "
+            "new one from its start, run with --ignore-checkpoint"
+        )
 
 
 def _is_over(task: PlannedTask, kept: Checkpoint) -> bool:

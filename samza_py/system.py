@@ -117,11 +117,15 @@ class Input(_Declared, Generic[K_co, V_co]):
             partition. False for files and shards.
         fixed_partitions: no partition ever comes while a job runs, so the system is asked for them
             once, at the start. True for files.
+        creatable: the declaration says all that is needed to make it, so that a start makes it
+            where it is missing. What a job only reads is an error else: a mistyped name would be
+            read for ever, and nothing come.
     """
 
     start: StartAt = Oldest()
     stable_keys: bool = True
     fixed_partitions: bool = False
+    creatable: bool = False
 
     def changed(self, before: str, now: str) -> str:
         """What differs between two lineages of a partition, in a user's words.

@@ -65,6 +65,7 @@ class KafkaTopic(Stream[K, V]):
             if number is not None and number < 1:
                 raise ConfigError(f"streams.{name}.{setting}", "must be at least 1", number)
         self.partitions = partitions
+        self.creatable = partitions is not None
         self.replicas = replicas
         self.config = dict(config or {})
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from samza_py import AtTime, Job, Message, Newest, StreamTask, TaskContext
 from samza_py.admin import StartAt
+from samza_py.assignment import PlannedTask
 from samza_py.connectors.memory import Faults, Memory, MemoryStream, Script
-from samza_py.errors import ConnectorError, UnavailableError
+from samza_py.errors import ConnectorError, PositionLostError, UnavailableError
 from samza_py.message import END
 from samza_py.runtime.coordinators import Static
+from samza_py.runtime.task_plan import TaskPlan
 from tests.runtime.running import checkpoint, progress, resolved, run, running, values
 
 Words = MemoryStream[str, str]
@@ -199,6 +202,26 @@ async def test_a_stream_that_is_deleted_ends_the_job_in_good_order() -> None:
 
 
 # Splits --------------------------------------------------------------------------------------
+
+
+async def test_a_stream_made_anew_under_a_reader_that_does_not_see_it_ends_the_job() -> None:
+    """A client that fetches by name and offset goes on reading in the new one."""
+    shop = Shop()
+    plan = TaskPlan(
+        resolved(shop.job, shop.memory),
+        {"memory": shop.memory.admin({"words": shop.words, "out": shop.out})},
+    )
+    await plan.read()
+
+    async def nothing(_: Sequence[PlannedTask]) -> None: ...
+
+    watching = asyncio.ensure_future(plan.watch(nothing))
+    await plan.look()
+    shop.memory.recreate(shop.words)
+    seen = plan.look()
+    with pytest.raises(PositionLostError, match=r"memory.words\[0\]: the stream was made anew"):
+        await watching
+    seen.cancel()
 
 
 @pytest.mark.parametrize("grouping", GROUPINGS)
