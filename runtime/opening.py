@@ -56,8 +56,8 @@ async def opened_services(
         )
     plan = TaskPlan(resolved, admins)
     for name, admin in admins.items():
-        inputs = resolved.inputs_of(name).values()
-        await _create(name, admin, [s.name for s in inputs if s.creatable], timeout_s)
+        declared = [s.name for s in resolved.inputs_of(name).values() if s.creatable]
+        await _create(name, admin, declared, timeout_s)
     await plan.find_inputs()
     for name, admin in admins.items():
         await _create(name, admin, list(resolved.outputs_of(name)), timeout_s)

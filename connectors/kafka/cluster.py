@@ -7,8 +7,8 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from samza_py.connectors.kafka.failures import asking, closed
-from samza_py.connectors.kafka.library import library
+from samza_py.connectors.kafka.failures import closed, unreached
+from samza_py.connectors.kafka.library import complaints, library
 from samza_py.connectors.kafka.security import Sasl, Tls, security_settings
 from samza_py.seam import seam
 
@@ -59,13 +59,15 @@ class Cluster:
             **security,
             **settings,
         )
-        try:
-            with asking(f"connecting to {self.at}"):
+        with complaints() as said:
+            try:
                 async with asyncio.timeout(self.request_timeout_s):
                     await client.start()
-        except BaseException:
-            await self.stopped(client)
-            raise
+            except BaseException as error:
+                await self.stopped(client)
+                if isinstance(error, Exception):
+                    raise unreached(error, said, f"connecting to {self.at}") from error
+                raise
         return client
 
     async def stopped(self, client: Any) -> None:

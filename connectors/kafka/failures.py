@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Generator
+import ssl
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -44,8 +45,9 @@ _INVALID_RECORD: Final = "87"
 
 def refused(error: BaseException, what: str) -> ConnectorError:
     """The error for something that people must see to, such as a missing right."""
-    kind = type(error).__name__
-    return ConnectorError(f"{what} {_FATAL.get(kind, 'failed')}; {error}")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return ConnectorError(f"{what}: its certificate is not trusted: {error.verify_message}")
+    return ConnectorError(f"{what} {_FATAL.get(type(error).__name__, 'failed')}; {error}")
 
 
 def translated(error: BaseException, what: str) -> SamzaError:
@@ -62,13 +64,27 @@ def translated(error: BaseException, what: str) -> SamzaError:
         return RejectedError(f"{what}: {said}")
     if kind in _FENCED:
         return FencedError(f"{what}: a newer owner has taken over ({said})")
-    if kind in _FATAL:
+    if kind in _FATAL or isinstance(error, ssl.SSLCertVerificationError):
         return refused(error, what)
     away = (library("aiokafka.errors").KafkaError, OSError, asyncio.CancelledError)
     if not isinstance(error, away):
         return ConnectorError(f"{what}: {said}")
     # A deadline that is over has no text of its own.
     return UnavailableError(f"{what}: {said if str(error) else 'no answer in time'}")
+
+
+def unreached(error: Exception, said: Sequence[Exception], what: str) -> SamzaError:
+    """The error for a client that could not connect.
+
+    Args:
+        error: what it raised, which is the same for all reasons.
+        said: what it has said of each broker that it tried.
+        what: what was tried.
+    """
+    reasons = [translated(reason, what) for reason in said] or [translated(error, what)]
+    # That one broker is away tells less than that another one refuses us.
+    refusals = [one for one in reasons if not isinstance(one, UnavailableError)]
+    return (refusals or reasons)[0]
 
 
 @contextmanager

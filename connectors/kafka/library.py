@@ -4,23 +4,44 @@ from __future__ import annotations
 
 import importlib
 import logging
-from typing import Any
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final
 
 from samza_py.errors import ConfigError
+
+_heard: Final[ContextVar[list[Exception] | None]] = ContextVar("kafka_complaints", default=None)
+
+
+class _Complaints(logging.Handler):
+    """Takes what the library logs, and keeps the errors in it for whoever listens.
+
+    The library says why it could not connect in its log alone; what it raises is the same for a
+    broker that is away, a wrong password and a certificate that nobody trusts.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the errors among the arguments."""
+        heard = _heard.get()
+        if heard is not None and isinstance(record.args, tuple):
+            heard += [said for said in record.args if isinstance(said, Exception)]
 
 
 def library(module: str = "aiokafka") -> Any:
     """A module of aiokafka.
 
     The library logs every failed try of every client, many a second while a broker is away. What
-    has to be said of an outage is said once, by us; a level set on the logger ``aiokafka`` stays.
+    has to be said of an outage is said once, by us. Where the logger ``aiokafka`` has a level or a
+    handler of the user's, it is left alone.
 
     Raises:
         ConfigError: it is not installed; says how to get it.
     """
     logger = logging.getLogger("aiokafka")
-    if logger.level == logging.NOTSET:
-        logger.setLevel(logging.CRITICAL)
+    if logger.level == logging.NOTSET and not logger.handlers:
+        logger.addHandler(_Complaints())
+        logger.propagate = False
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -28,3 +49,14 @@ def library(module: str = "aiokafka") -> Any:
             raise
         why = "needs aiokafka, which is not installed: pip install 'samza-py[kafka]'"
         raise ConfigError("connectors.kafka", why) from None
+
+
+@contextmanager
+def complaints() -> Generator[list[Exception]]:
+    """The errors that the library logs within this block, in the order of their coming."""
+    heard: list[Exception] = []
+    token = _heard.set(heard)
+    try:
+        yield heard
+    finally:
+        _heard.reset(token)

@@ -1,0 +1,111 @@
+"""What a job file says of a cluster and its topics is checked before anything is opened."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from samza_py import Job, Secret
+from samza_py.connectors.kafka import Kafka, KafkaTopic, Sasl, Tls
+from samza_py.connectors.kafka.security import security_settings
+from samza_py.errors import ConfigError
+from samza_py.resolving import Sources, resolve
+
+PASSWORD = Secret("s3cret")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"bootstrap_servers": "localhost"}, "systems.kafka.bootstrap_servers = 'localhost': must"),
+        ({"bootstrap_servers": "a:1,b"}, "must be 'host:port', or several with commas"),
+        ({"bootstrap_servers": ["a:1"]}, "must be 'host:port', or several with commas"),
+        ({"bootstrap_servers": "a:70000"}, "must be 'host:port'"),
+        (
+            {"compression": "brotli"},
+            "systems.kafka.compression = 'brotli': must be one of none",
+        ),
+        ({"request_timeout": "soon"}, "systems.kafka.request_timeout = 'soon': is not a duration"),
+        ({"delivery_timeout": 0}, "systems.kafka.delivery_timeout: must be longer than 0 seconds"),
+        ({"max_fetch_bytes": 0}, "systems.kafka.max_fetch_bytes = 0: must be at least 1 byte"),
+        ({"sasl": Sasl("me", PASSWORD, "PLAIN")}, "would send the password unencrypted; add tls="),
+        ({"sasl": Sasl("me", cast("Any", "s3cret"))}, "systems.kafka.sasl.password: must be a Sec"),
+        ({"sasl": Sasl("me", PASSWORD, cast("Any", "MD5"))}, "must be one of PLAIN, SCRAM-SHA-256"),
+    ],
+)
+def test_a_wrong_setting_is_named(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        Kafka(**{"bootstrap_servers": "localhost:9092", **settings})
+    assert said in str(refused.value)
+    assert "s3cret" not in str(refused.value)
+
+
+def test_plain_passwords_need_tls_or_the_word_of_the_user() -> None:
+    Kafka("a:1", tls=Tls(), sasl=Sasl("me", PASSWORD, "PLAIN"))
+    Kafka("a:1", sasl=Sasl("me", PASSWORD, "PLAIN", allow_unencrypted=True))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"physical": "a/b"}, "streams.orders.name = 'a/b': is no name of a topic"),
+        ({"physical": ".."}, "streams.orders.name = '..': is no name of a topic"),
+        ({"physical": "x" * 250}, "is no name of a topic: up to 249"),
+        ({"partitions": 0}, "streams.orders.partitions = 0: must be at least 1"),
+        ({"replicas": 0}, "streams.orders.replicas = 0: must be at least 1"),
+    ],
+)
+def test_a_wrong_topic_is_named(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        Kafka("a:1").topic("orders", **settings)
+    assert said in str(refused.value)
+
+
+def test_a_password_is_in_no_text() -> None:
+    system = Kafka("a:1", tls=Tls(key_password=PASSWORD), sasl=Sasl("me", PASSWORD))
+    assert "s3cret" not in repr(system) + str(system) + repr(system.cluster)
+
+
+def test_tls_verifies_the_broker_and_its_name() -> None:
+    context = security_settings(Tls(), None, "systems.kafka")["ssl_context"]
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
+    assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
+
+
+def test_a_file_of_tls_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.pem"
+    bad.write_text("not a certificate")
+    for tls, said in (
+        (Tls(ca_file=str(tmp_path / "none")), r"systems\.kafka\.tls\.ca_file = .*No such file"),
+        (Tls(ca_file=str(bad)), r"systems\.kafka\.tls\.ca_file = .*not what it should be in PEM"),
+        (Tls(certificate_file=str(bad)), r"tls\.certificate_file = .*cannot be used: not what it"),
+        (Tls(key_file=str(bad)), r"tls\.key_file = .*has no certificate_file beside it"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            security_settings(tls, None, "systems.kafka")
+
+
+def test_what_stands_outside_reaches_the_cluster() -> None:
+    kafka = Kafka("a:1", sasl=Sasl("me", Secret("")))
+    job: Job[None] = Job("shop")
+    orders: KafkaTopic[bytes, bytes] = kafka.topic("orders")
+
+    @job.task(orders)
+    async def read(order: Any) -> None: ...
+
+    environment = {
+        "SAMZA_SYSTEMS__KAFKA__BOOTSTRAP_SERVERS": "broker:9093",
+        "SAMZA_SYSTEMS__KAFKA__SASL__PASSWORD": "s3cret",
+        "SAMZA_STREAMS__ORDERS__NAME": "orders-v2",
+    }
+    resolved = resolve(job, Sources(environment=environment)).resolved
+    system = resolved.systems["kafka"]
+    assert isinstance(system, Kafka)
+    assert system.bootstrap_servers == "broker:9093"
+    assert system.sasl is not None
+    assert system.sasl.password == PASSWORD
+    assert resolved.streams["kafka.orders"].physical == "orders-v2"
