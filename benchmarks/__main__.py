@@ -14,6 +14,7 @@ NAMES = (
     "footprint",
     "first_result",
     "idle",
+    "kafka",
 )
 
 

@@ -60,3 +60,24 @@ def _pace() -> float:
     if collects:
         gc.enable()
     return cpu_s / len(_WORK) / _ROUNDS * 1e6
+
+
+class Stopwatch:
+    """Measures what happens between its making and ``stop``, and the machine's pace around it."""
+
+    def __init__(self) -> None:
+        _pace()
+        self._pace = _pace()
+        self._cpu, self._wall = time.process_time(), time.perf_counter()
+        self._cpu_s = self._wall_s = 0.0
+
+    def stop(self) -> None:
+        """Measure up to here."""
+        self._cpu_s = time.process_time() - self._cpu
+        self._wall_s = time.perf_counter() - self._wall
+        self._pace = max(self._pace, _pace())
+
+    def figures(self, count: int) -> dict[str, float]:
+        """CPU time in microseconds a message, messages a second, and the pace."""
+        us, per_s = self._cpu_s / count * 1e6, count / self._wall_s
+        return {"us": us, "per_s": per_s, "pace": self._pace}

@@ -7,7 +7,7 @@ import gc
 import resource
 from typing import Any
 
-from benchmarks.pace import paced
+from benchmarks.pace import Stopwatch, paced
 from samza_py.checkpoint import Checkpoints
 from samza_py.job import Job
 from samza_py.resolved import ResolvedJob
@@ -33,3 +33,28 @@ def run(job: Job[Any], checkpoints: Checkpoints) -> dict[str, float]:
     found = paced(lambda: asyncio.run(container.run()))
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"cpu_s": found.cpu_s, "wall_s": found.wall_s, "rss_mb": rss, "pace": found.pace}
+
+
+async def run_until(job: Job[Any], checkpoints: Checkpoints, count: int) -> Stopwatch:
+    """Run a job without an end until it has handled so many messages, and stop it.
+
+    Returns:
+        What it took from its first messages to its last commit and its end.
+    """
+    container = Container(resolved(job, checkpoints))
+    running = asyncio.ensure_future(container.run())
+    while not _handled(container) and not running.done():  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
+    gc.collect()
+    gc.freeze()
+    watch = Stopwatch()
+    while _handled(container) < count and not running.done():  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+    container.request_stop()
+    await running
+    watch.stop()
+    return watch
+
+
+def _handled(container: Container) -> int:
+    return sum(task.counters.handled for task in container.statistics().tasks)
