@@ -8,7 +8,7 @@ from typing import Any
 
 from samza_py.checkpoint import Claim
 from samza_py.connectors.kafka.cluster import Cluster
-from samza_py.connectors.kafka.offsets import number_of
+from samza_py.connectors.kafka.offsets import parsed
 from samza_py.connectors.kafka.reader import Reader, Seat, topic_partition
 from samza_py.consumer import Consumer, Fetched, Room
 from samza_py.message import END, Position, TaskPartition
@@ -154,4 +154,4 @@ class KafkaConsumer(Consumer):
 
 def _start(position: Position) -> int | None:
     """The offset to read first; None where all is read."""
-    return None if position is END else number_of(position) + 1
+    return None if position is END else parsed(position) + 1

@@ -17,7 +17,7 @@ from typing import Any, Final
 from samza_py.connectors.kafka.cluster import Cluster
 from samza_py.connectors.kafka.failures import refused, translated
 from samza_py.connectors.kafka.library import library
-from samza_py.connectors.kafka.offsets import before, number_of
+from samza_py.connectors.kafka.offsets import before, parsed
 from samza_py.consumer import Fetched, Room
 from samza_py.errors import ConnectorError, PositionLostError, UnavailableError
 from samza_py.message import Headers, Message, Partition, Received, size_of
@@ -99,7 +99,7 @@ class Seat:
             self._messages, self._index = [], 0
             after = self.next
         else:
-            after = number_of(messages[-1].offset) + 1
+            after = parsed(messages[-1].offset) + 1
         at_head: bool = 0 <= self._head <= after
         told = before(after)
         if not messages and told == self._told and at_head == self._at_head:

@@ -224,7 +224,7 @@ async def test_records_deleted_under_a_reader_are_an_error_and_no_jump(kafka: Br
 
 async def test_what_is_no_offset_is_refused(kafka: Brokers) -> None:
     async with reading(kafka_at(kafka), "orders", {}) as consumer:
-        with pytest.raises(CorruptCheckpointError, match="'file#1:2' is not an offset of Kafka"):
+        with pytest.raises(CorruptCheckpointError, match="'file#1:2' is no offset of a Kafka topic"):
             await consumer.assign(Claim(TASK, 1), {key_of(): Offset("file#1:2")})
 
 

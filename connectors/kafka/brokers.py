@@ -1,0 +1,160 @@
+"""Single requests to the brokers of a cluster: one answer to one question, within a deadline.
+
+aiokafka's own clients answer some of these by waiting for ever (the end of a topic that is not
+there), and retry where we must know whether the first try had an effect. What is asked here goes
+out once, unless the broker says that it did nothing because it does not lead the partition.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from samza_py.connectors.kafka.cluster import Cluster
+from samza_py.connectors.kafka.failures import asking
+from samza_py.connectors.kafka.library import library
+
+T = TypeVar("T")
+
+AGAIN_S: Final = 0.1
+"""How long to wait before a question is asked again at another broker."""
+
+EARLIEST: Final = -2
+LATEST: Final = -1
+NO_OFFSET: Final = -1
+#: The broker has done nothing: it does not lead what was asked about, or not yet.
+_ELSEWHERE: Final = (
+    "NotLeaderForPartitionError",
+    "LeaderNotAvailableError",
+    "ReplicaNotAvailableError",
+    "UnknownTopicOrPartitionError",
+    "NotControllerError",
+    "StaleMetadata",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request in a version of our own choice, as aiokafka's connections take it.
+
+    Attributes:
+        key: the request's ``api_key``.
+        versions: what makes the request, by version.
+        otherwise: the error's text where the broker has none of these.
+    """
+
+    key: int
+    versions: Mapping[int, Callable[[], Any]]
+    otherwise: str
+
+    def prepare(self, offered: Mapping[int, tuple[int, int]]) -> Any:
+        """The newest one that the broker offers; called by the connection.
+
+        Raises:
+            IncompatibleBrokerVersion: it offers none of them.
+        """
+        lowest, highest = offered.get(self.key, (0, -1))
+        for version in sorted(self.versions, reverse=True):
+            if lowest <= version <= highest:
+                return self.versions[version]()
+        raise library("aiokafka.errors").IncompatibleBrokerVersion(self.otherwise)
+
+
+class Brokers:
+    """Asks the brokers of a cluster.
+
+    Args:
+        cluster: where they are.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self._admin: Any = None
+
+    async def start(self) -> None:
+        """Connect. Raises what ``Cluster.started`` raises."""
+        self._admin = await self.cluster.started("AIOKafkaAdminClient")
+
+    async def stop(self) -> None:
+        """Close all connections, within a bound; may be called without ``start``."""
+        admin, self._admin = self._admin, None
+        if admin is not None:
+            await self.cluster.stopped(admin)
+
+    async def answered(self, what: str, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask, and ask again as long as brokers say that another one leads.
+
+        Args:
+            what: what is asked, for errors: ``reading the bounds of orders``.
+            ask: asks once.
+
+        Raises:
+            UnavailableError: no answer within the request timeout; where ``ask`` changes
+                something, it may have.
+            ConnectorError: the brokers refuse.
+        """
+        with asking(f"{what} at {self.cluster.at}"):
+            return await self._until_answered(ask)
+
+    async def _until_answered(self, ask: Callable[[], Awaitable[T]]) -> T:
+        until = time.monotonic() + self.cluster.request_timeout_s
+        while True:
+            async with asyncio.timeout(max(0.0, until - time.monotonic())):
+                try:
+                    return await ask()
+                except library("aiokafka.errors").KafkaError as error:
+                    late = time.monotonic() + AGAIN_S >= until
+                    if late or type(error).__name__ not in _ELSEWHERE:
+                        raise
+                await asyncio.sleep(AGAIN_S)
+
+    async def ask(self, request: Any, node: int | None = None) -> Any:
+        """Send one request, once. To be called inside ``answered``.
+
+        Args:
+            request: of aiokafka, or a ``Question``.
+            node: the broker's number; any one by default.
+
+        Raises:
+            KafkaError: of aiokafka.
+        """
+        client = self._admin._client
+        if node is None:
+            node = client.get_random_node()
+        elif node < 0:
+            raise library("aiokafka.errors").LeaderNotAvailableError("no leader is known")
+        return await client.send(node, request)
+
+    async def ask_controller(self, request: Any) -> Any:
+        """The same, to the broker that changes topics for the cluster."""
+        client = self._admin._client
+        await client.force_metadata_update()
+        controller = client.cluster.controller
+        if controller is None:
+            raise library("aiokafka.errors").NotControllerError("no controller is known")
+        return await self.ask(request, controller.nodeId)
+
+    async def configs(self, topic: str, names: Sequence[str] | None) -> Mapping[str, str | None]:
+        """The settings of a topic, defaults too. To be called inside ``answered``.
+
+        Args:
+            topic: its name.
+            names: which; None for all. What the broker does not know is left out.
+        """
+        kind = library("aiokafka.admin.config_resource").ConfigResourceType.TOPIC
+        make = library("aiokafka.protocol.admin").DescribeConfigsRequest
+        answer = await self.ask(make([(kind, topic, None if names is None else list(names))]))
+        for code, message, _, _, entries in answer.resources:
+            failed(code, message)
+            return {entry[0]: entry[1] for entry in entries}
+        return {}
+
+
+def failed(code: int, message: str | None = None) -> None:
+    """Raise aiokafka's error for a code of a broker; code 0 is none."""
+    if code:
+        kind = library("aiokafka.errors").for_code(code)
+        raise kind(*([message] if message else [f"error code {code}"]))
