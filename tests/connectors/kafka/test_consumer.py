@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncGenerator
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -51,6 +53,41 @@ async def test_what_a_message_has_is_read(kafka: Brokers) -> None:
     assert first.timestamp_ms == 1_700_000_000_000
     assert list(first.headers) == [("trace", b"1"), ("trace", b""), ("none", b"")]
     assert (second.raw_key, second.raw_value, second.headers) == (b"gone", None, ())
+
+
+async def test_messages_are_made_without_records_of_the_library_and_with_them(
+    kafka: Brokers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = await new_topic(kafka)
+    headers = [("trace", b"1"), ("none", None)]
+    async with started(producer(kafka)) as writer:
+        for value in VALUES:
+            await writer.send(topic, value, key=b"key", partition=0, headers=headers)
+        await writer.flush()
+    made: list[object] = []
+    fetcher: Any = import_module("aiokafka.consumer.fetcher")
+    record = fetcher.ConsumerRecord
+
+    def counted(*fields: Any) -> Any:
+        made.append(fields)
+        return record(*fields)
+
+    monkeypatch.setattr(fetcher, "ConsumerRecord", counted)
+    async with reading(kafka_at(kafka), topic, {key_of(): START}) as consumer:
+        quick = await read_at(consumer, key_of())
+    assert made == []
+
+    kinds: Any = (reader, OrderedDict)
+    monkeypatch.setattr(kinds[0]._Fetched, "__setitem__", kinds[1].__setitem__)
+    async with reading(kafka_at(kafka), topic, {key_of(): START}) as consumer:
+        plain = await read_at(consumer, key_of())
+    assert len(made) == len(VALUES)
+    assert list(map(shown, quick)) == list(map(shown, plain))
+    assert values(quick) == VALUES
+
+
+def shown(message: object) -> str:
+    return repr(message).replace("[(", "((").replace(")]", "))")
 
 
 async def test_reading_goes_on_after_a_position_and_tells_what_is_left(kafka: Brokers) -> None:
@@ -224,7 +261,7 @@ async def test_records_deleted_under_a_reader_are_an_error_and_no_jump(kafka: Br
 
 async def test_what_is_no_offset_is_refused(kafka: Brokers) -> None:
     async with reading(kafka_at(kafka), "orders", {}) as consumer:
-        with pytest.raises(CorruptCheckpointError, match="'file#1:2' is no offset of a Kafka topic"):
+        with pytest.raises(CorruptCheckpointError, match="'file#1:2' is no offset of a"):
             await consumer.assign(Claim(TASK, 1), {key_of(): Offset("file#1:2")})
 
 
