@@ -72,7 +72,9 @@ class Seat:
     def keep(self, records: Sequence[Any]) -> None:
         """Keep what was drained: messages, or the library's records."""
         make = self.message
-        messages = [one if type(one) is Message else make(None, one) for one in records]
+        messages: list[Received] = [
+            one if type(one) is Message else make(None, one) for one in records
+        ]
         self._messages = messages if self.empty else self._messages[self._index :] + messages
         self._index = 0
         # As the runtime's buffers do: three stand for all.
@@ -134,8 +136,8 @@ class _Fetched(OrderedDict[Any, Any]):
 
     def __setitem__(self, topic: Any, answer: Any) -> None:
         seat = self._seats.get(topic)
-        records = getattr(answer, "_partition_records", None)
-        if seat is not None and hasattr(records, "_consumer_record"):
+        records: Any = getattr(answer, "_partition_records", None)
+        if seat is not None and records is not None and hasattr(records, "_consumer_record"):
             records._consumer_record = seat.message
         super().__setitem__(topic, answer)
 
