@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, Self, TypeVar
 
 from samza_py.admin import Admin, Oldest, StartAt
 from samza_py.checkpoint import Checkpoints, Claim
@@ -73,6 +73,16 @@ class System(ABC):
     def transaction(self, claim: Claim) -> Transaction | None:
         """The transactions of a claim; None where the system has none."""
         return None
+
+    def for_profile(self, profile: str) -> Self:
+        """The system as it serves a job of this profile, which decides what its fields leave open.
+
+        Called when a job is resolved, before anything is made of it.
+
+        Args:
+            profile: ``default`` (little CPU) or ``low_latency``.
+        """
+        return self
 
     def checkpoints(self) -> Checkpoints | None:
         """Checkpoints kept in this system, used when a job names none; None where it cannot."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeVar, Unpack, cast, get_args, overload
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, Self, TypeVar, Unpack, cast, get_args, overload
 
 from samza_py.admin import Admin
 from samza_py.checkpoint import Checkpoints, Claim
@@ -29,6 +29,10 @@ Compression = Literal["none", "gzip", "snappy", "lz4", "zstd"]
 
 _COMPRESSIONS: Final = get_args(Compression)
 
+FETCH_MIN_BYTES: Final = "64KiB"
+FETCH_WAIT: Final = "50ms"
+"""What costs little CPU: some twenty answers a second, however slowly messages come."""
+
 
 @dataclass(frozen=True)
 class Kafka(System):
@@ -50,9 +54,10 @@ class Kafka(System):
             must allow it.
         max_fetch_bytes: what one fetch brings of a partition, at least one message. Bounds, with
             the number of partitions, what is read ahead below the runtime's own buffers.
-        fetch_wait: how long a broker may hold back an answer that has less than
-            ``fetch_min_bytes``. A longer one saves CPU where messages trickle in.
-        fetch_min_bytes: see ``fetch_wait``.
+        fetch_min_bytes: a broker holds an answer back until it has so much, or ``fetch_wait`` is
+            over. More saves CPU where messages trickle in, and adds to their latency. By default
+            64 KiB, and 1 byte with ``profile="low_latency"``.
+        fetch_wait: see ``fetch_min_bytes``. By default 50 ms, and 500 ms with ``low_latency``.
         client_id: named in the broker's logs, metrics and quotas.
     """
 
@@ -65,8 +70,8 @@ class Kafka(System):
     delivery_timeout: Duration = "2m"
     max_request_bytes: Size = "1MiB"
     max_fetch_bytes: Size = "1MiB"
-    fetch_wait: Duration = "500ms"
-    fetch_min_bytes: Size = 1
+    fetch_min_bytes: Size | None = None
+    fetch_wait: Duration | None = None
     client_id: str = "samza-py"
 
     def __post_init__(self) -> None:
@@ -83,12 +88,21 @@ class Kafka(System):
         for field in ("request_timeout", "delivery_timeout"):
             if seconds(getattr(self, field), f"{key}.{field}") <= 0:
                 raise ConfigError(f"{key}.{field}", "must be longer than 0 seconds")
-        seconds(self.fetch_wait, f"{key}.fetch_wait")
+        if self.fetch_wait is not None:
+            seconds(self.fetch_wait, f"{key}.fetch_wait")
         for field in ("max_request_bytes", "max_fetch_bytes", "fetch_min_bytes"):
-            size_in_bytes(getattr(self, field), f"{key}.{field}")
+            if (size := getattr(self, field)) is not None:
+                size_in_bytes(size, f"{key}.{field}")
 
     @overload
     def topic(self, name: str, **settings: Unpack[TopicSettings]) -> KafkaTopic[bytes, bytes]: ...
+    def for_profile(self, profile: str) -> Self:
+        """With ``low_latency`` a broker answers as soon as it has a message."""
+        if profile != "low_latency":
+            return self
+        least, wait = _or(self.fetch_min_bytes, 1), _or(self.fetch_wait, "500ms")
+        return replace(self, fetch_min_bytes=least, fetch_wait=wait)
+
     @overload
     def topic(
         self, name: str, *, key: type[K] | Serde[K], **settings: Unpack[TopicSettings]
@@ -157,10 +171,14 @@ class Kafka(System):
             delivery_timeout_s=seconds(self.delivery_timeout, f"{key}.delivery_timeout"),
             max_request_bytes=size_in_bytes(self.max_request_bytes, f"{key}.max_request_bytes"),
             max_fetch_bytes=size_in_bytes(self.max_fetch_bytes, f"{key}.max_fetch_bytes"),
-            fetch_wait_s=seconds(self.fetch_wait, f"{key}.fetch_wait"),
-            fetch_min_bytes=size_in_bytes(self.fetch_min_bytes, f"{key}.fetch_min_bytes"),
+            fetch_min_bytes=size_in_bytes(_or(self.fetch_min_bytes, FETCH_MIN_BYTES), key),
+            fetch_wait_s=seconds(_or(self.fetch_wait, FETCH_WAIT), key),
             client_id=self.client_id,
         )
+
+
+def _or(value: V | None, default: V) -> V:
+    return default if value is None else value
 
 
 def _is_address(text: str) -> bool:

@@ -73,7 +73,8 @@ def resolve(
     chosen = _choose(settings, sources or Sources(), problems)
     options = _merged_options(job.options, chosen, problems)
     systems = {
-        name: _merged_system(name, system, chosen, problems) for name, system in job.systems.items()
+        name: _merged_system(name, system, chosen, problems).for_profile(options.profile)
+        for name, system in job.systems.items()
     }
     streams = {
         name: _merged_stream(stream, systems[stream.system.name], chosen)

@@ -1,0 +1,79 @@
+"""A job from Kafka to Kafka while brokers die, are away, or cannot be reached."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.campaigns.kafka_driving import Mapping
+from tests.services.kafka import Cluster
+from tests.services.kafka_clients import leader_of
+
+pytestmark = [pytest.mark.campaign, pytest.mark.service]
+
+
+def warnings_of(campaign: Mapping) -> list[str]:
+    """The warnings and errors of the last start."""
+    return [
+        line for line in campaign.log().splitlines() if " WARNING " in line or " ERROR " in line
+    ]
+
+
+async def test_a_broker_is_killed_and_comes_back_under_load(
+    tmp_path: Path, own_kafka: Cluster
+) -> None:
+    campaign = Mapping(tmp_path, own_kafka.address, settings={"CAMPAIGN_PAUSE_S": "0.02"})
+    await campaign.make_topics()
+    await campaign.write(20_000)
+    process = campaign.start()
+    await campaign.until(lambda done: done >= 2_000, process)
+    for _ in range(2):
+        await asyncio.to_thread(own_kafka.node(1).kill)
+        await asyncio.sleep(3)
+        await asyncio.to_thread(own_kafka.node(1).restart)
+        await campaign.write(2_000)
+    await campaign.until(lambda done: done >= campaign.written, process)
+    await campaign.stop(process)
+    assert campaign.check()["doubled"] == 0
+
+
+async def test_a_broker_that_is_away_at_the_start_is_waited_for(
+    tmp_path: Path, own_kafka: Cluster
+) -> None:
+    campaign = Mapping(tmp_path, own_kafka.address)
+    await campaign.make_topics()
+    await campaign.write(1_000)
+    await asyncio.to_thread(own_kafka.node(1).kill)
+    process = campaign.start()
+    await asyncio.sleep(5)
+    assert process.poll() is None, campaign.story()
+    said = warnings_of(campaign)
+    assert len(said) == 1, said  # one an outage, whatever has to be opened
+    assert "127.0.0.1" in said[0]
+    await asyncio.to_thread(own_kafka.node(1).restart)
+    await campaign.until(lambda done: done >= campaign.written, process)
+    await campaign.stop(process)
+    campaign.check()
+
+
+async def test_the_leader_of_three_is_killed_again_and_again(
+    tmp_path: Path, three_brokers: Cluster, seconds: float
+) -> None:
+    campaign = Mapping(
+        tmp_path, three_brokers.address, settings={"CAMPAIGN_PAUSE_S": "0.05"}, replicas=3
+    )
+    await campaign.make_topics()
+    await campaign.write(20_000)
+    process = campaign.start()
+    await campaign.until(lambda done: done >= 1_000, process)
+    for _ in range(max(2, int(seconds / 10))):
+        leader = await leader_of(three_brokers.address, f"{campaign.topic}.mapped")
+        await asyncio.to_thread(three_brokers.node(leader).kill)
+        await asyncio.sleep(5)
+        await asyncio.to_thread(three_brokers.node(leader).restart)
+        await campaign.write(1_000)
+    await campaign.until(lambda done: done >= campaign.written, process)
+    await campaign.stop(process)
+    campaign.check()
