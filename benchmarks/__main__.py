@@ -15,6 +15,7 @@ NAMES = (
     "first_result",
     "idle",
     "kafka",
+    "kafka_trickle",
 )
 
 

@@ -17,7 +17,8 @@ from samza_py.runtime.coordinators import Embedded
 
 def resolved(job: Job[Any], checkpoints: Checkpoints) -> ResolvedJob:
     """The job with nothing merged in from outside."""
-    return ResolvedJob(job, job.options, job.systems, job.streams, checkpoints, Embedded())
+    systems = {name: one.for_profile(job.options.profile) for name, one in job.systems.items()}
+    return ResolvedJob(job, job.options, systems, job.streams, checkpoints, Embedded())
 
 
 def run(job: Job[Any], checkpoints: Checkpoints) -> dict[str, float]:
@@ -35,14 +36,27 @@ def run(job: Job[Any], checkpoints: Checkpoints) -> dict[str, float]:
     return {"cpu_s": found.cpu_s, "wall_s": found.wall_s, "rss_mb": rss, "pace": found.pace}
 
 
-async def run_until(job: Job[Any], checkpoints: Checkpoints, count: int) -> Stopwatch:
+async def run_until(
+    job: Job[Any], checkpoints: Checkpoints, count: int, *, say_ready: bool = False
+) -> Stopwatch:
     """Run a job without an end until it has handled so many messages, and stop it.
+
+    Args:
+        job: what to run.
+        checkpoints: where it keeps its positions.
+        count: how many messages.
+        say_ready: print a line once its tasks run.
 
     Returns:
         What it took from its first messages to its last commit and its end.
     """
     container = Container(resolved(job, checkpoints))
     running = asyncio.ensure_future(container.run())
+    while say_ready and not container.statistics().tasks and not running.done():  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    if say_ready:
+        await asyncio.sleep(0.5)
+        print("ready", flush=True)
     while not _handled(container) and not running.done():  # noqa: ASYNC110
         await asyncio.sleep(0.001)
     gc.collect()

@@ -90,7 +90,9 @@ async def run(address: str, source: str, target: str, count: int, *, pipelined: 
     watch = Stopwatch()
     done, committed = 0, time.monotonic()
     while done < count:
-        fetched = await consumer.getmany(timeout_ms=500, max_records=None)
+        # A loop that waits takes as many as Java's client does by default (max.poll.records).
+        most = None if pipelined else 500
+        fetched = await consumer.getmany(timeout_ms=500, max_records=most)
         for partition, records in fetched.items():
             number = partition.partition
             for record in records:
