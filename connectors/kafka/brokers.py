@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -26,7 +26,7 @@ EARLIEST: Final = -2
 LATEST: Final = -1
 NO_OFFSET: Final = -1
 #: The broker has done nothing: it does not lead what was asked about, or not yet.
-_ELSEWHERE: Final = (
+ELSEWHERE: Final = (
     "NotLeaderForPartitionError",
     "LeaderNotAvailableError",
     "ReplicaNotAvailableError",
@@ -84,12 +84,15 @@ class Brokers:
         if admin is not None:
             await self.cluster.stopped(admin)
 
-    async def answered(self, what: str, ask: Callable[[], Awaitable[T]]) -> T:
+    async def answered(
+        self, what: str, ask: Callable[[], Awaitable[T]], again: Collection[str] = ELSEWHERE
+    ) -> T:
         """Ask, and ask again as long as brokers say that another one leads.
 
         Args:
             what: what is asked, for errors: ``reading the bounds of orders``.
             ask: asks once.
+            again: names of aiokafka's errors upon which it is asked again.
 
         Raises:
             UnavailableError: no answer within the request timeout; where ``ask`` changes
@@ -97,9 +100,9 @@ class Brokers:
             ConnectorError: the brokers refuse.
         """
         with asking(f"{what} at {self.cluster.at}"):
-            return await self._until_answered(ask)
+            return await self._until_answered(ask, again)
 
-    async def _until_answered(self, ask: Callable[[], Awaitable[T]]) -> T:
+    async def _until_answered(self, ask: Callable[[], Awaitable[T]], again: Collection[str]) -> T:
         until = time.monotonic() + self.cluster.request_timeout_s
         while True:
             async with asyncio.timeout(max(0.0, until - time.monotonic())):
@@ -107,7 +110,7 @@ class Brokers:
                     return await ask()
                 except library("aiokafka.errors").KafkaError as error:
                     late = time.monotonic() + AGAIN_S >= until
-                    if late or type(error).__name__ not in _ELSEWHERE:
+                    if late or type(error).__name__ not in again:
                         raise
                 await asyncio.sleep(AGAIN_S)
 

@@ -159,8 +159,8 @@ async def create(brokers: Brokers, creation: Creation) -> bool:
 
     async def usable() -> None:
         found = await topics_found(brokers, [creation.topic])
-        leaders = found[creation.topic].leaders if creation.topic in found else {}
-        if not leaders or min(leaders.values()) < 0:
+        there = found.get(creation.topic)
+        if there is None or min(there.leaders.values(), default=-1) < 0:
             raise library("aiokafka.errors").LeaderNotAvailableError(creation.topic)
 
     made = await brokers.answered(f"making topic {creation.topic}", ask)

@@ -58,7 +58,7 @@ class KafkaTopic(Stream[K, V]):
         config: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(system, name, key, value, start=start, physical=physical)
-        if _NAME.fullmatch(self.physical) is None or self.physical in (".", ".."):
+        if not is_topic_name(self.physical):
             why = "is no name of a topic: up to 249 letters, digits, dots, dashes and underscores"
             raise ConfigError(f"streams.{name}.name", why, self.physical)
         for setting, number in (("partitions", partitions), ("replicas", replicas)):
@@ -72,3 +72,8 @@ class KafkaTopic(Stream[K, V]):
     def changed(self, before: str, now: str) -> str:
         """What a changed lineage means for a topic."""
         return f"the topic was deleted and made again (its id was {before}, it is {now})"
+
+
+def is_topic_name(name: str) -> bool:
+    """Whether a broker takes it as a name of a topic."""
+    return _NAME.fullmatch(name) is not None and name not in (".", "..")

@@ -1,0 +1,138 @@
+"""Which records of a task's partition count: the one rule by which owners are fenced. Pure.
+
+The *term* of a partition is the offset of the newest claim in it that counts.
+
+- A claim says which term its writer had seen. It counts unless a newer one is in force: of two
+  that claim at once the first in the log wins, and one that arrives late changes nothing.
+- A checkpoint, or an entry of a store, says under which term it was written. It counts unless a
+  newer term is in force: what a fenced owner still writes stands in the log and has no effect.
+
+All readers see the log in the same order, so all agree. A term in force is known from its claim
+or, after compaction, from any record that was written under it.
+
+Whatever does not count, or no longer, is *dead*, in the order in which it became so. The owner
+deletes it in that order, beside a later commit, and never before what replaced it is known to
+count. That order matters: a record that does not count goes before the claim that shows it, an
+entry before the deletion or the checkpoint that removed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from samza_py.connectors.kafka.checkpoint_records import (
+    Claimed,
+    Committed,
+    Entry,
+    Record,
+    decode,
+    kind_of,
+    term_of,
+    unknown,
+)
+
+Name = tuple[str, bytes]
+"""A store, and a key in it."""
+
+
+class History:
+    """What a partition has come to.
+
+    Args:
+        where: its name, for errors: ``topic[3]``.
+        entries: whether entries of stores, and what is dead, are kept track of; an owner does.
+
+    Attributes:
+        tracks: what was given for ``entries``.
+        position: the next offset to read.
+        term: in force; -1 where nobody has ever claimed.
+        claim: the key of its claim, where that is still there.
+        commit: the newest checkpoint that counts.
+        commit_at: its offset.
+        entries: the record's key for each live entry.
+        dead: keys of records that can be deleted, the oldest first.
+    """
+
+    def __init__(self, where: str, *, entries: bool) -> None:
+        self.position = 0
+        self.term = -1
+        self.claim: bytes | None = None
+        self.commit: Committed | None = None
+        self.commit_at = -1
+        self.entries: dict[Name, bytes] = {}
+        self.dead: dict[bytes, None] = {}
+        self._where = where
+        self.tracks = entries
+        self._commit_key: bytes | None = None
+
+    def apply(self, records: Sequence[Record], position: int) -> None:
+        """Take in records, in order and without a gap, up to a position.
+
+        They have to go as far as the log did when reading began: a deletion at its end may be all
+        that is left of what shows that an earlier record does not count.
+
+        Raises:
+            CorruptCheckpointError: one cannot be read.
+        """
+        deleted = {record.key for record in records if record.value is None}
+        for key in deleted:
+            self.dead.pop(key, None)
+        for record in records:
+            if record.key not in deleted:
+                self._take(record)
+        self.position = position
+
+    def place(self, offset: int) -> str:
+        """An offset here, for people."""
+        return f"{self._where} offset {offset}"
+
+    def _take(self, record: Record) -> None:
+        where, kind = self.place(record.offset), kind_of(record.key)
+        assert record.value is not None
+        if kind == b"claim":
+            self._claimed(record, decode(record.value, Claimed, where))
+            return
+        if kind not in (b"commit", b"entry"):
+            raise unknown(record.key, where)
+        term = term_of(record.key, where)
+        if term < self.term:
+            self._dies(record.key)
+            return
+        self.term = term
+        if kind == b"commit":
+            self._committed(record, decode(record.value, Committed, where))
+        elif self.tracks:
+            self._changed(record.key, decode(record.value, Entry, where))
+
+    def _claimed(self, record: Record, claim: Claimed) -> None:
+        if claim.seen < self.term:
+            self._dies(record.key)
+            return
+        if self.claim is not None:
+            self._dies(self.claim)
+        self.term, self.claim = record.offset, record.key
+
+    def _committed(self, record: Record, commit: Committed) -> None:
+        last = self.commit
+        # A later owner that counts from the beginning has not gone on from what is here.
+        anew = last is not None and commit.epoch > last.epoch and commit.number <= last.number
+        kept = () if anew else commit.stores
+        for name in [name for name in self.entries if name[0] not in kept]:
+            self._dies(self.entries.pop(name))
+        if self._commit_key is not None:
+            self._dies(self._commit_key)
+        self.commit, self.commit_at, self._commit_key = commit, record.offset, record.key
+
+    def _changed(self, key: bytes, entry: Entry) -> None:
+        name = (entry.store, entry.key)
+        replaced = self.entries.pop(name, None)
+        if replaced is not None:
+            self._dies(replaced)
+        if entry.value is None:
+            self._dies(key)
+        else:
+            self.entries[name] = key
+
+    def _dies(self, key: bytes) -> None:
+        if self.tracks:
+            self.dead[key] = None
