@@ -94,8 +94,6 @@ class Kafka(System):
             if (size := getattr(self, field)) is not None:
                 size_in_bytes(size, f"{key}.{field}")
 
-    @overload
-    def topic(self, name: str, **settings: Unpack[TopicSettings]) -> KafkaTopic[bytes, bytes]: ...
     def for_profile(self, profile: str) -> Self:
         """With ``low_latency`` a broker answers as soon as it has a message."""
         if profile != "low_latency":
@@ -103,6 +101,8 @@ class Kafka(System):
         least, wait = _or(self.fetch_min_bytes, 1), _or(self.fetch_wait, "500ms")
         return replace(self, fetch_min_bytes=least, fetch_wait=wait)
 
+    @overload
+    def topic(self, name: str, **settings: Unpack[TopicSettings]) -> KafkaTopic[bytes, bytes]: ...
     @overload
     def topic(
         self, name: str, *, key: type[K] | Serde[K], **settings: Unpack[TopicSettings]
