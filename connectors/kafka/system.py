@@ -98,7 +98,8 @@ class Kafka(System):
         """With ``low_latency`` a broker answers as soon as it has a message."""
         if profile != "low_latency":
             return self
-        least, wait = _or(self.fetch_min_bytes, 1), _or(self.fetch_wait, "500ms")
+        least = 1 if self.fetch_min_bytes is None else self.fetch_min_bytes
+        wait = "500ms" if self.fetch_wait is None else self.fetch_wait
         return replace(self, fetch_min_bytes=least, fetch_wait=wait)
 
     @overload
@@ -161,6 +162,8 @@ class Kafka(System):
     def cluster(self) -> Cluster:
         """Where it is and how it is used, with all numbers read."""
         key = f"systems.{self.name}"
+        least = FETCH_MIN_BYTES if self.fetch_min_bytes is None else self.fetch_min_bytes
+        wait = FETCH_WAIT if self.fetch_wait is None else self.fetch_wait
         return Cluster(
             name=self.name,
             bootstrap_servers=self.bootstrap_servers,
@@ -171,14 +174,10 @@ class Kafka(System):
             delivery_timeout_s=seconds(self.delivery_timeout, f"{key}.delivery_timeout"),
             max_request_bytes=size_in_bytes(self.max_request_bytes, f"{key}.max_request_bytes"),
             max_fetch_bytes=size_in_bytes(self.max_fetch_bytes, f"{key}.max_fetch_bytes"),
-            fetch_min_bytes=size_in_bytes(_or(self.fetch_min_bytes, FETCH_MIN_BYTES), key),
-            fetch_wait_s=seconds(_or(self.fetch_wait, FETCH_WAIT), key),
+            fetch_min_bytes=size_in_bytes(least, f"{key}.fetch_min_bytes"),
+            fetch_wait_s=seconds(wait, f"{key}.fetch_wait"),
             client_id=self.client_id,
         )
-
-
-def _or(value: V | None, default: V) -> V:
-    return default if value is None else value
 
 
 def _is_address(text: str) -> bool:

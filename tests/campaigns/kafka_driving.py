@@ -121,6 +121,7 @@ class Mapping:
         while process.poll() is None:
             if time.monotonic() > until:
                 process.kill()
+                process.wait()
                 raise AssertionError(f"it did not end: {self.story()}")
             await asyncio.sleep(0.02)
         return process.returncode
@@ -142,6 +143,9 @@ class Mapping:
         """Start it, wait until all is there, and stop it."""
         process = self.start()
         await self.until(lambda done: done >= self.written, process)
+        async with asyncio.timeout(DEADLINE_S):
+            while await self.uncommitted() or not self.log():
+                await asyncio.sleep(0.2)
         await self.stop(process)
 
     async def until(self, enough: Callable[[int], bool], process: subprocess.Popen[bytes]) -> None:
@@ -151,6 +155,7 @@ class Mapping:
             assert process.poll() is None, f"it ended by itself: {self.story()}"
             if time.monotonic() > until:
                 process.kill()
+                process.wait()
                 raise AssertionError(f"too little came out: {self.story()}")
             await asyncio.sleep(0.1)
 

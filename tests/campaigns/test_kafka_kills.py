@@ -26,7 +26,6 @@ POINTS = (
     "commit.cut",
     "commit.prepared",
     "commit.settled",
-    "commit.staged",
     "commit.written",
     "commit.finished",
 )
