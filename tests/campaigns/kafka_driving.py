@@ -54,6 +54,7 @@ class Mapping:
     written: int = 0
     history: list[str] = field(default_factory=list[str])
     topic: str = field(default_factory=lambda: f"records-{uuid.uuid4().hex[:12]}")
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list[Any])
 
     @property
     def address(self) -> str:
@@ -99,7 +100,7 @@ class Mapping:
         }
         command = [sys.executable, str(HERE / "failpoint.py"), "run", "--progress", "none"]
         with self.log_file(self.starts).open("wb") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [*command, str(HERE / "jobs" / "mapping.py")],
                 env=environment(settings),
                 cwd=self.folder,
@@ -107,6 +108,15 @@ class Mapping:
                 stdout=log,
                 stderr=log,
             )
+        self.processes.append(process)
+        return process
+
+    def end(self) -> None:
+        """Kill what a failed test has left running."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
 
     async def ended(self, process: subprocess.Popen[bytes], what: str) -> int:
         """Wait for its end; its exit code. What a death may repeat is counted."""
@@ -120,8 +130,6 @@ class Mapping:
         until = time.monotonic() + DEADLINE_S
         while process.poll() is None:
             if time.monotonic() > until:
-                process.kill()
-                process.wait()
                 raise AssertionError(f"it did not end: {self.story()}")
             await asyncio.sleep(0.02)
         return process.returncode
@@ -144,7 +152,7 @@ class Mapping:
         process = self.start()
         await self.until(lambda done: done >= self.written, process)
         async with asyncio.timeout(DEADLINE_S):
-            while await self.uncommitted() or not self.log():
+            while await self.uncommitted() or not self.log():  # noqa: ASYNC110
                 await asyncio.sleep(0.2)
         await self.stop(process)
 
@@ -154,8 +162,6 @@ class Mapping:
         while not enough(len(await self.finished())):
             assert process.poll() is None, f"it ended by itself: {self.story()}"
             if time.monotonic() > until:
-                process.kill()
-                process.wait()
                 raise AssertionError(f"too little came out: {self.story()}")
             await asyncio.sleep(0.1)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -16,6 +15,7 @@ from tests.services.kafka_listeners import Kafka as Brokers
 pytestmark = [pytest.mark.campaign, pytest.mark.service]
 
 Record = Callable[[str, object], None]
+Make = Callable[..., Mapping]
 
 POINTS = (
     "start.claimed",
@@ -32,10 +32,10 @@ POINTS = (
 """Where a job over Kafka is killed: the points of the engine that it comes to."""
 
 
-async def begun(folder: Path, brokers: Brokers, count: int, **settings: str) -> Mapping:
+async def begun(mapping: Make, brokers: Brokers, count: int, **settings: str) -> Mapping:
     """A job with something to do."""
     settings = {f"CAMPAIGN_{name.upper()}": value for name, value in settings.items()}
-    campaign = Mapping(folder, brokers, settings=settings)
+    campaign = mapping(brokers, settings=settings)
     await campaign.make_topics()
     await campaign.write(count)
     return campaign
@@ -43,7 +43,7 @@ async def begun(folder: Path, brokers: Brokers, count: int, **settings: str) -> 
 
 @pytest.mark.parametrize("variant", ["serial", "concurrent"])
 async def test_killed_at_random_nothing_is_lost_and_only_the_uncommitted_done_again(
-    tmp_path: Path,
+    mapping: Make,
     kafka: Brokers,
     variant: str,
     seconds: float,
@@ -52,7 +52,7 @@ async def test_killed_at_random_nothing_is_lost_and_only_the_uncommitted_done_ag
 ) -> None:
     chance = chance_of(seed, "kafka", variant)
     concurrency = "16" if variant == "concurrent" else "1"
-    campaign = await begun(tmp_path, kafka, 20_000, concurrency=concurrency, pause_s="0.02")
+    campaign = await begun(mapping, kafka, 20_000, concurrency=concurrency, pause_s="0.02")
     budget = Budget(seconds)
     while budget.another():
         process = campaign.start()
@@ -68,10 +68,10 @@ async def test_killed_at_random_nothing_is_lost_and_only_the_uncommitted_done_ag
 
 @pytest.mark.parametrize("point", POINTS)
 async def test_killed_at_a_point_nothing_is_lost(
-    tmp_path: Path, kafka: Brokers, point: str, seed: int
+    mapping: Make, kafka: Brokers, point: str, seed: int
 ) -> None:
     chance = chance_of(seed, "kafka", point)
-    campaign = await begun(tmp_path, kafka, 4_000, pause_s="0.02")
+    campaign = await begun(mapping, kafka, 4_000, pause_s="0.02")
     for hit in (1, chance.randint(2, 4)):
         first = point.startswith("start.")
         process = campaign.start(f"{point}:{1 if first else hit}")
@@ -82,8 +82,8 @@ async def test_killed_at_a_point_nothing_is_lost(
     campaign.check()
 
 
-async def test_a_stop_loses_nothing_and_repeats_nothing(tmp_path: Path, kafka: Brokers) -> None:
-    campaign = await begun(tmp_path, kafka, 20_000, pause_s="0.02")
+async def test_a_stop_loses_nothing_and_repeats_nothing(mapping: Make, kafka: Brokers) -> None:
+    campaign = await begun(mapping, kafka, 20_000, pause_s="0.02")
     for _ in range(3):
         process = campaign.start()
         await campaign.until(lambda done: done >= 2_000 * campaign.starts, process)
@@ -93,8 +93,8 @@ async def test_a_stop_loses_nothing_and_repeats_nothing(tmp_path: Path, kafka: B
     assert campaign.check()["doubled"] == 0
 
 
-async def test_a_process_that_was_paused_goes_on(tmp_path: Path, kafka: Brokers) -> None:
-    campaign = await begun(tmp_path, kafka, 20_000, pause_s="0.02")
+async def test_a_process_that_was_paused_goes_on(mapping: Make, kafka: Brokers) -> None:
+    campaign = await begun(mapping, kafka, 20_000, pause_s="0.02")
     process = campaign.start()
     await campaign.until(lambda done: done >= 2_000, process)
     process.send_signal(signal.SIGSTOP)
@@ -106,10 +106,10 @@ async def test_a_process_that_was_paused_goes_on(tmp_path: Path, kafka: Brokers)
 
 
 async def test_what_was_done_beyond_a_slow_message_is_not_done_again(
-    tmp_path: Path, kafka: Brokers
+    mapping: Make, kafka: Brokers
 ) -> None:
     campaign = await begun(
-        tmp_path, kafka, 4_000, concurrency="64", order="none", slow_at="1-100", slow_s="60"
+        mapping, kafka, 4_000, concurrency="64", order="none", slow_at="1-100", slow_s="60"
     )
     process = campaign.start()
     await campaign.until(lambda done: done >= campaign.written - 1, process)

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from importlib import import_module
+from operator import itemgetter
 from typing import Any
 
 from tests.services.kafka_listeners import PASSWORD, PLAINTEXT, USER, Kafka, Listener
@@ -121,6 +122,5 @@ async def leader_of(kafka: Kafka, topic: str) -> int:
     client = ADMIN.AIOKafkaAdminClient(**client_settings(kafka))
     async with started(client) as admin, asyncio.timeout(WITHIN_S):
         (described,) = await admin.describe_topics([topic])
-    (partition,) = described["partitions"]
-    leader: int = partition["leader"]
+    leader: int = min(described["partitions"], key=itemgetter("partition"))["leader"]
     return leader
