@@ -192,11 +192,12 @@ class Mapping:
         done = [_finished_by(one) for one in kept.values()]
         return sum(not any(finished(place) for finished in done) for place in await self.finished())
 
-    def check(self, *, any_order: bool = False) -> dict[str, int]:
+    async def check(self, *, any_order: bool = False) -> dict[str, int]:
         """Have the checker compare the topics; fails the test where anything is wrong."""
         flags = [f"--repeats={self.allowed}", *(["--any-order"] if any_order else [])]
         topics = [self.topic, f"{self.topic}.mapped"]
-        done = subprocess.run(
+        done = await asyncio.to_thread(
+            subprocess.run,
             [sys.executable, "-I", str(HERE / "kafka_checker.py"), self.address, *topics, *flags],
             capture_output=True,
             text=True,

@@ -61,7 +61,7 @@ async def test_killed_at_random_nothing_is_lost_and_only_the_uncommitted_done_ag
         if not budget.over():
             await campaign.write(2_000)
     await campaign.finish()
-    report = campaign.check()
+    report = await campaign.check()
     record_property("kills", campaign.starts - 1)
     record_property("doubled", report["doubled"])
 
@@ -79,7 +79,7 @@ async def test_killed_at_a_point_nothing_is_lost(
         assert code == KILLED, campaign.story()
         await campaign.write(500)
     await campaign.finish()
-    campaign.check()
+    await campaign.check()
 
 
 async def test_a_stop_loses_nothing_and_repeats_nothing(mapping: Make, kafka: Brokers) -> None:
@@ -90,7 +90,7 @@ async def test_a_stop_loses_nothing_and_repeats_nothing(mapping: Make, kafka: Br
         await campaign.stop(process)
     await campaign.finish()
     assert campaign.allowed == 0
-    assert campaign.check()["doubled"] == 0
+    assert (await campaign.check())["doubled"] == 0
 
 
 async def test_a_process_that_was_paused_goes_on(mapping: Make, kafka: Brokers) -> None:
@@ -102,7 +102,7 @@ async def test_a_process_that_was_paused_goes_on(mapping: Make, kafka: Brokers) 
     process.send_signal(signal.SIGCONT)
     await campaign.until(lambda done: done >= campaign.written, process)
     await campaign.stop(process)
-    campaign.check()
+    await campaign.check()
 
 
 async def test_what_was_done_beyond_a_slow_message_is_not_done_again(
@@ -120,5 +120,5 @@ async def test_what_was_done_beyond_a_slow_message_is_not_done_again(
     assert campaign.allowed == 0
     campaign.settings["CAMPAIGN_SLOW_S"] = "0"
     await campaign.finish()
-    report = campaign.check(any_order=True)
+    report = await campaign.check(any_order=True)
     assert report["doubled"] == 0

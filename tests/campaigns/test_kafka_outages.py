@@ -38,7 +38,7 @@ async def test_a_broker_is_killed_and_comes_back_under_load(
         await campaign.write(2_000)
     await campaign.until(lambda done: done >= campaign.written, process)
     await campaign.stop(process)
-    assert campaign.check()["doubled"] == 0
+    assert (await campaign.check())["doubled"] == 0
 
 
 async def test_a_broker_that_is_away_at_the_start_is_waited_for(
@@ -57,7 +57,7 @@ async def test_a_broker_that_is_away_at_the_start_is_waited_for(
     await asyncio.to_thread(own_kafka.node(1).restart)
     await campaign.until(lambda done: done >= campaign.written, process)
     await campaign.stop(process)
-    campaign.check()
+    await campaign.check()
 
 
 async def test_the_leader_of_three_is_killed_again_and_again(
@@ -76,4 +76,4 @@ async def test_the_leader_of_three_is_killed_again_and_again(
         await campaign.write(1_000)
     await campaign.until(lambda done: done >= campaign.written, process)
     await campaign.stop(process)
-    campaign.check()
+    await campaign.check()
