@@ -247,9 +247,10 @@ class Connection:
         accumulator = self._client._message_accumulator
         queued = [batch for batches in accumulator._batches.values() for batch in batches]
         for batch in (*queued, *accumulator._pending_batches):
-            # Its error would be logged at its end: nobody waits for that one.
+            # Errors that nobody asks for are logged at the end of their futures.
             batch._drain_waiter.cancel()
             batch.failure(UnavailableError(f"{self.where()}: given up"))
+            batch.future.exception()
 
     def _noting(
         self, send: Callable[[int, Any], Awaitable[None]]
