@@ -38,6 +38,7 @@ TOPIC_S: Final = 2.0
 _BETWEEN_S: Final = 0.1
 MOST_SEQUENCE: Final = 1 << 30
 """From this sequence number on a client is not used any more."""
+_TOO_LARGE: Final = ("MessageSizeTooLargeError", "RecordListTooLargeError")
 _RESET: Final = struct.pack("ii", 1, 0)
 """For ``SO_LINGER``: closing throws away what was not sent yet, instead of sending it first."""
 
@@ -194,6 +195,8 @@ class Connection:
         error = future.exception()
         if error is None:
             return None
+        if type(error).__name__ in _TOO_LARGE and len(piece.indices) > 1:
+            self._shrink(piece.size // 2)
         if type(error).__name__ == "UnknownError":
             error = type(error)(f"code {self._codes.get(piece.partition)}")
         found = translated(error, self.where(piece.partition))
@@ -201,6 +204,13 @@ class Connection:
             return found
         # A fence: without a transactional id it is the broker that has forgotten who we are.
         return UnavailableError(str(found))
+
+    def _shrink(self, size: int) -> None:
+        """The topic takes smaller batches than ours: make them so, for all that comes."""
+        accumulator = self._client._message_accumulator
+        if size < accumulator._batch_size:
+            accumulator._batch_size = size
+            logger.info("%s: batches have at most %d bytes from now on", self.where(), size)
 
     # The end ---------------------------------------------------------------------------------
 

@@ -6,9 +6,12 @@ import asyncio
 import gc
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from samza_py.connectors.kafka import Tls
 from samza_py.connectors.kafka.producer import KafkaProducer
 from samza_py.errors import UnavailableError
 from samza_py.message import Outgoing
@@ -26,6 +29,7 @@ from tests.connectors.kafka.producing import (
 )
 from tests.services.kafka import Cluster
 from tests.services.kafka_clients import ADMIN, client_settings, leader_of, new_topic, started
+from tests.services.kafka_listeners import PLAINTEXT, TLS, Listener
 
 pytestmark = pytest.mark.service
 
@@ -216,22 +220,32 @@ async def test_a_frozen_broker_may_write_later_what_was_given_up(own_kafka: Clus
     assert await values(kafka, topic) in (texts([0, 1, 2]), texts([0, 1, 1, 2]))
 
 
+@pytest.mark.parametrize("listener", [PLAINTEXT, TLS], ids=lambda one: one.name)
 async def test_nothing_given_up_leaves_late_what_a_frozen_broker_did_not_take(
-    own_kafka: Cluster,
+    tmp_path: Path, listener: Listener
 ) -> None:
     """More than the sockets hold: the rest is thrown away, where a mere close would send it."""
-    kafka, node = own_kafka.address, own_kafka.node(1)
-    topic = await new_topic(kafka)
-    settings = {"delivery_timeout_s": AWAY_S, "max_request_bytes": 20 << 20}
-    config = {"max.message.bytes": str(30 << 20)}
-    topic = await new_topic(kafka, config=config)
-    async with producing(kafka, topic, **settings) as producer:
-        assert not await put(producer, [message(b"0")])
-        node.pause()
-        try:
-            assert unknown(await put(producer, [message(bytes(19 << 20))])) == [0]
-        finally:
-            node.resume()
-        assert not await put_at_last(producer, [message(b"1")])
-        await asyncio.sleep(1)
-    assert await values(kafka, topic) == texts([0, 1])
+    cluster = Cluster(tmp_path / "kafka", listeners=[TLS] if listener is TLS else [])
+    await asyncio.to_thread(cluster.start)
+    try:
+        kafka, node = cluster.address, cluster.node(1)
+        topic = await new_topic(kafka, config={"max.message.bytes": str(30 << 20)})
+        settings: dict[str, Any] = {
+            "bootstrap_servers": kafka.bootstrap(listener),
+            "delivery_timeout_s": AWAY_S,
+            "max_request_bytes": 20 << 20,
+        }
+        if kafka.certificates is not None:
+            settings["tls"] = Tls(ca_file=str(kafka.certificates.authority))
+        async with producing(kafka, topic, **settings) as producer:
+            assert not await put(producer, [message(b"0")])
+            node.pause()
+            try:
+                assert unknown(await put(producer, [message(bytes(19 << 20))])) == [0]
+            finally:
+                node.resume()
+            assert not await put_at_last(producer, [message(b"1")])
+            await asyncio.sleep(1)
+        assert await values(kafka, topic) == texts([0, 1])
+    finally:
+        await asyncio.to_thread(cluster.close)

@@ -7,10 +7,11 @@ import time
 
 import pytest
 
+from samza_py.connectors.kafka.batches import Piece
 from samza_py.connectors.kafka.connection import Connection
 from samza_py.connectors.kafka.producer import KafkaProducer
 from samza_py.message import Outgoing
-from samza_py.producer import Failures, Rejected
+from samza_py.producer import Failures, Rejected, Unknown
 from tests.connectors.kafka.producing import (
     OUTPUT,
     arrived,
@@ -72,11 +73,24 @@ async def test_a_message_above_the_brokers_limit_is_rejected_alone(kafka: Kafka)
     assert await values(kafka, topic) == texts([n for n in range(40) if n != 7])
 
 
-async def test_a_batch_above_the_brokers_limit_is_written_in_smaller_ones(kafka: Kafka) -> None:
+async def test_a_batch_above_the_brokers_limit_is_written_in_smaller_ones(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
     topic = await new_topic(kafka, config={"max.message.bytes": "20000"})
     async with producing(kafka, topic) as producer:
         assert not await put(producer, numbered(range(200), size=1000))
-    assert await values(kafka, topic) == texts(range(200))
+        refused: list[int] = []
+        connection = connection_of(producer)
+        take_back = connection.take_back
+
+        def noted(piece: Piece) -> None:
+            refused.append(piece.size)
+            take_back(piece)
+
+        monkeypatch.setattr(connection, "take_back", noted)
+        assert not await put(producer, numbered(range(200, 400), size=1000))
+        assert not refused, "batches are made small enough from the first refusal on"
+    assert await values(kafka, topic) == texts(range(400))
 
 
 @pytest.mark.parametrize("where", [0, 5, 9])
@@ -155,3 +169,20 @@ async def test_writes_go_on_while_others_wait_for_their_refusals(kafka: Kafka) -
         )
         assert [rejected(await receipt) for receipt in receipts] == [[4], []]
     assert await values(kafka, topic) == texts([n for n in range(40) if n != 4])
+
+
+async def test_a_broker_that_lost_count_of_us_gets_another_client(kafka: Kafka) -> None:
+    """Nobody knows what it has written (aiokafka's issue 1017); a new client begins again."""
+    topic = await new_topic(kafka, partitions=2)
+    async with producing(kafka, topic) as producer:
+        assert not await put(producer, [message(b"0", partition="1")])
+        manager = connection_of(producer)._client._txn_manager
+        (partition,) = manager._sequence_numbers
+        manager.increment_sequence_number(partition, 5)
+        batch = [message(b"1", partition="1"), message(b"2", partition="0")]
+        failures = await put(producer, batch)
+        assert {index: type(one) for index, one in failures.items()} == {0: Unknown}
+        assert "OutOfOrderSequenceNumber" in str(failures[0].error)
+        assert not await put(producer, batch[:1])
+        assert not await put(producer, [message(b"3", partition="1")])
+    assert await values(kafka, topic) == texts([2, 0, 1, 3])
