@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
@@ -59,6 +60,8 @@ class Connection:
         self._sending: set[asyncio.Task[Any]] = set()
         self._ending: asyncio.Future[None] | None = None
         self._codes: dict[int, int] = {}
+        # Else a batch whose partition has no leader is given up after the time of one request.
+        client._message_accumulator._batch_ttl = math.inf
         client.client.send = self._hearing(client.client.send)
         sender = client._sender
         sender._send_produce_req = self._noting(sender._send_produce_req)

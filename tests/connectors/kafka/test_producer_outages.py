@@ -95,6 +95,23 @@ async def test_the_leader_of_three_dies_under_load(three_brokers: Cluster) -> No
     assert [value for value in found if value != b"after"] == texts(range(written))
 
 
+async def test_a_partition_without_a_leader_is_waited_for_until_the_deadline(
+    three_brokers: Cluster,
+) -> None:
+    """aiokafka itself would give up after the time of one request, and the batch be doubled."""
+    kafka = three_brokers.address
+    topic = await new_topic(kafka, replicas=1)
+    async with producing(kafka, topic, request_timeout_s=AWAY_S) as producer:
+        assert not await put(producer, [message(b"0")])
+        node = three_brokers.node(await leader_of(kafka, topic))
+        await asyncio.to_thread(node.kill)
+        receipt = await producer.write([message(b"1")])
+        await asyncio.sleep(3 * AWAY_S)
+        await asyncio.to_thread(node.restart)
+        assert not await receipt
+    assert await values(kafka, topic) == texts([0, 1])
+
+
 async def test_with_the_broker_away_the_outcome_is_unknown_in_time(own_kafka: Cluster) -> None:
     kafka, node = own_kafka.address, own_kafka.node(1)
     topic = await new_topic(kafka, partitions=2)
