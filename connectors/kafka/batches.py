@@ -27,17 +27,20 @@ class Piece:
         partition: where they go.
         builder: aiokafka's ``BatchBuilder`` with them.
         indices: which messages of the write they are.
+        size: bytes of the batch before it is compressed, from ``ready`` on.
     """
 
     partition: int
     builder: Any
     indices: list[int]
+    size: int = 0
 
     def ready(self) -> Any:
         """The builder, to be sent; no message is added after this."""
         # It counts what goes through its own ``append``, which costs as much again as encoding
         # does; see ``_appending``.
         self.builder._relative_offset = len(self.indices)
+        self.size = self.builder.size()
         self.builder.close()
         return self.builder
 
@@ -109,21 +112,23 @@ class Encoding:
             if begun is not None:
                 writers[place] = _appending(begun), begun.indices
 
-    def halves(self, piece: Piece) -> tuple[Piece, Piece]:
+    def halves(self, piece: Piece) -> list[Piece]:
         """A batch that the broker refused, as two: to find which of its messages it will not take.
+
+        They are more where batches have become smaller meanwhile.
 
         Args:
             piece: of at least two messages.
         """
         middle = len(piece.indices) // 2
-        first, second = piece.indices[:middle], piece.indices[middle:]
-        return self._again(piece.partition, first), self._again(piece.partition, second)
-
-    def _again(self, partition: int, indices: Iterable[int]) -> Piece:
-        piece = Piece(partition, self._new_builder(), [])
-        for index in indices:
-            self._append(piece, index)
-        return piece
+        pieces: list[Piece] = []
+        for indices in (piece.indices[:middle], piece.indices[middle:]):
+            pieces.append(Piece(piece.partition, self._new_builder(), []))
+            for index in indices:
+                if not self._append(pieces[-1], index):
+                    pieces.append(Piece(piece.partition, self._new_builder(), []))
+                    self._append(pieces[-1], index)
+        return pieces
 
     def _begin(self, partition: int, index: int) -> Piece | None:
         """A new batch with this message as its first; none where the message cannot be one."""
@@ -134,24 +139,27 @@ class Encoding:
             self._reject(index, f"cannot be encoded: {error}")
             return None
         size = piece.builder.size()
-        if size > self._most_bytes:  # the first message of a batch is taken whatever its size
+        if size > self._most_bytes:
             most = self._most_bytes
             self._reject(index, f"has {size} bytes, more than max_request_bytes of {most}")
             return None
         self.queues.setdefault(partition, deque()).append(piece)
         return piece
 
-    def _append(self, piece: Piece, index: int) -> None:
+    def _append(self, piece: Piece, index: int) -> bool:
+        """Add a message to a batch, if it fits; the first one does, whatever its size."""
         message = self._batch[index]
         timestamp = message.timestamp_ms
-        _appending(piece)(
+        fits = _appending(piece)(
             len(piece.indices),
             self._now_ms if timestamp == NO_TIME else timestamp,
             message.key,
             message.value,
             list(message.headers),
         )
-        piece.indices.append(index)
+        if fits is not None:
+            piece.indices.append(index)
+        return fits is not None
 
     def _reject(self, index: int, why: str) -> None:
         self.rejected[index] = Rejected(RejectedError(f"{self._where}: the message {why}"))

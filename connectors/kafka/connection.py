@@ -7,6 +7,8 @@ The one place that knows the inside of aiokafka's producer. What is done there, 
   Java's ``TransactionManager`` does for a batch that was surely not written.
 - Its sequence numbers become negative after 2^31 messages, which brokers refuse (Java's begin at 0
   again): ``worn`` says when a new client is due.
+- It says no more than ``UnknownError`` for the codes that it does not know, such as 87, by which
+  a broker refuses a message: ``error`` has heard the code.
 - Its batches never expire, and ``stop`` waits for them: ``abandon`` ends it so that it cannot send
   later what is sent again by its successor.
 """
@@ -16,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
@@ -23,9 +26,9 @@ from typing import Any, Final
 
 from samza_py.connectors.kafka.batches import Piece
 from samza_py.connectors.kafka.cluster import Cluster
-from samza_py.connectors.kafka.failures import CLOSE_S, asking
+from samza_py.connectors.kafka.failures import CLOSE_S, asking, translated
 from samza_py.connectors.kafka.library import library
-from samza_py.errors import ConfigError, UnavailableError
+from samza_py.errors import ConfigError, ConnectorError, UnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +39,7 @@ TOPIC_S: Final = 2.0
 _BETWEEN_S: Final = 0.1
 MOST_SEQUENCE: Final = 1 << 30
 """From this sequence number on a client is not used any more."""
+_TOO_LARGE: Final = ("MessageSizeTooLargeError", "RecordListTooLargeError")
 _RESET: Final = struct.pack("ii", 1, 0)
 """For ``SO_LINGER``: closing throws away what was not sent yet, instead of sending it first."""
 
@@ -55,6 +59,10 @@ class Connection:
         self._client = client
         self._sending: set[asyncio.Task[Any]] = set()
         self._ending: asyncio.Future[None] | None = None
+        self._codes: dict[int, int] = {}
+        # Else a batch whose partition has no leader is given up after the time of one request.
+        client._message_accumulator._batch_ttl = math.inf
+        client.client.send = self._hearing(client.client.send)
         sender = client._sender
         sender._send_produce_req = self._noting(sender._send_produce_req)
 
@@ -176,6 +184,37 @@ class Connection:
         partition = library().TopicPartition(self.topic, piece.partition)
         self._client._txn_manager.increment_sequence_number(partition, -len(piece.indices))
 
+    def error(self, future: asyncio.Future[Any], piece: Piece) -> ConnectorError | None:
+        """What the broker has said against a batch, in the words of samza-py.
+
+        Args:
+            future: of the batch, done.
+            piece: the batch.
+
+        Returns:
+            ``RejectedError``: it was surely not written, and never will be. ``UnavailableError``:
+            nobody knows. Another one: people must do something. None: it is written.
+        """
+        error = future.exception()
+        if error is None:
+            return None
+        if type(error).__name__ in _TOO_LARGE and len(piece.indices) > 1:
+            self._shrink(piece.size // 2)
+        if type(error).__name__ == "UnknownError":
+            error = type(error)(f"code {self._codes.get(piece.partition)}")
+        found = translated(error, self.where(piece.partition))
+        if isinstance(found, ConnectorError):
+            return found
+        # A fence: without a transactional id it is the broker that has forgotten who we are.
+        return UnavailableError(str(found))
+
+    def _shrink(self, size: int) -> None:
+        """The topic takes smaller batches than ours: make them so, for all that comes."""
+        accumulator = self._client._message_accumulator
+        if size < accumulator._batch_size:
+            accumulator._batch_size = size
+            logger.info("%s: batches have at most %d bytes from now on", self.where(), size)
+
     # The end ---------------------------------------------------------------------------------
 
     async def stop(self) -> None:
@@ -221,9 +260,10 @@ class Connection:
         accumulator = self._client._message_accumulator
         queued = [batch for batches in accumulator._batches.values() for batch in batches]
         for batch in (*queued, *accumulator._pending_batches):
-            # Its error would be logged at its end: nobody waits for that one.
+            # Errors that nobody asks for are logged at the end of their futures.
             batch._drain_waiter.cancel()
             batch.failure(UnavailableError(f"{self.where()}: given up"))
+            batch.future.exception()
 
     def _noting(
         self, send: Callable[[int, Any], Awaitable[None]]
@@ -240,3 +280,15 @@ class Connection:
                 self._sending.discard(task)
 
         return noted
+
+    def _hearing(self, send: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        """The client's requests, whose answers are looked at for the codes of partitions."""
+
+        async def heard(node: Any, request: Any, **more: Any) -> Any:
+            answer = await send(node, request, **more)
+            if type(answer).__name__.startswith("ProduceResponse"):
+                for _, partitions in answer.topics:
+                    self._codes.update((one[0], one[1]) for one in partitions)
+            return answer
+
+        return heard

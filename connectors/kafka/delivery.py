@@ -8,7 +8,6 @@ from typing import Any
 
 from samza_py.connectors.kafka.batches import Encoding, Piece
 from samza_py.connectors.kafka.connection import Connection
-from samza_py.connectors.kafka.failures import translated
 from samza_py.errors import ConnectorError, RejectedError, UnavailableError
 from samza_py.producer import Failure, Failures, Rejected, Retry, Unknown
 
@@ -96,19 +95,10 @@ class Delivery:
         return None
 
     def _error(self, future: asyncio.Future[Any], piece: Piece) -> ConnectorError | None:
-        """What the broker said against a batch, in the words of samza-py."""
-        where = self._connection.where(piece.partition)
-        if not future.done():
-            waited = f"not acknowledged within delivery_timeout of {self._timeout_s:g} s"
-            return UnavailableError(f"{where}: {waited}")
-        error = future.exception()
-        if error is None:
-            return None
-        found = translated(error, where)
-        if isinstance(found, ConnectorError):
-            return found
-        # A fence: without a transactional id it is the broker that has forgotten who we are.
-        return UnavailableError(str(found))
+        if future.done():
+            return self._connection.error(future, piece)
+        waited = f"not acknowledged within delivery_timeout of {self._timeout_s:g} s"
+        return UnavailableError(f"{self._connection.where(piece.partition)}: {waited}")
 
     def _fail(self, indices: Iterable[int], failure: Failure) -> None:
         self._failures.update(dict.fromkeys(indices, failure))

@@ -17,9 +17,9 @@ from samza_py.producer import Failures, Limits, Producer, Receipt, Requests, Set
 from samza_py.seam import seam
 from samza_py.transaction import Transaction
 
-MOST_MESSAGES: Final = 5000
-"""In one write. Encoding so many takes some milliseconds, in which the loop does nothing else."""
-REQUESTS_IN_A_WRITE: Final = 4
+MOST_MESSAGES: Final = 4000
+"""In one write: of 200 bytes each, more than this gain nothing, and the loop waits for longer."""
+REQUESTS_IN_A_WRITE: Final = 2
 """A write's bytes, in requests of the largest size: several partitions share one write."""
 
 

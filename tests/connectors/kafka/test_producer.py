@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from samza_py.connectors.kafka import connection
 from samza_py.errors import ConnectorError, UnavailableError
 from samza_py.producer import Rejected
 from tests.connectors.kafka.producing import (
@@ -113,6 +114,21 @@ async def test_an_added_partition_can_be_chosen_at_once(kafka: Kafka) -> None:
             assert isinstance(failures[0], Rejected)
             failures = await put(producer, [message(b"1", partition="1")])
     assert [one.partition for one in await arrived(kafka, topic)] == [0, 1]
+
+
+async def test_added_partitions_are_used_after_a_while(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "METADATA_S", 0.3)
+    topic = await new_topic(kafka, partitions=1)
+    async with producing(kafka, topic) as producer:
+        assert not await put(producer, [message(b"0", b"%d" % n) for n in range(50)])
+        async with started(ADMIN.AIOKafkaAdminClient(**client_settings(kafka))) as admin:
+            await admin.create_partitions({topic: ADMIN.NewPartitions(4)})
+        await asyncio.sleep(1.5)
+        assert not await put(producer, [message(b"1", b"%d" % n) for n in range(50)])
+    used = {(one.value, one.partition) for one in await arrived(kafka, topic)}
+    assert used == {(b"0", 0), (b"1", 0), (b"1", 1), (b"1", 2), (b"1", 3)}
 
 
 async def test_messages_without_a_key_share_a_partition_in_each_write(kafka: Kafka) -> None:
