@@ -51,6 +51,7 @@ class History:
         commit_at: its offset.
         entries: the record's key for each live entry.
         dead: keys of records that can be deleted, the oldest first.
+        awaited: the key of a checkpoint; None as soon as that one is found to count.
     """
 
     def __init__(self, where: str, *, entries: bool) -> None:
@@ -61,22 +62,24 @@ class History:
         self.commit_at = -1
         self.entries: dict[Name, bytes] = {}
         self.dead: dict[bytes, None] = {}
+        self.awaited: bytes | None = None
         self._where = where
         self.tracks = entries
         self._commit_key: bytes | None = None
 
     def apply(self, records: Sequence[Record], position: int) -> None:
-        """Take in records, in order and without a gap, up to a position.
+        """Take in records, in order, up to a position.
 
-        They have to go as far as the log did when reading began: a deletion at its end may be all
-        that is left of what shows that an earlier record does not count.
+        If compaction has left gaps in them, they have to go far enough to have the deletions that
+        it went by: such a deletion may be all that is left to show that a record does not count.
 
         Raises:
             CorruptCheckpointError: one cannot be read.
         """
         deleted = {record.key for record in records if record.value is None}
-        for key in deleted:
-            self.dead.pop(key, None)
+        foreign = {key for key in deleted if self.dead.pop(key, key) is not None}
+        if foreign and self.entries:  # Deleted by another owner, which knew that they are dead.
+            self.entries = {n: key for n, key in self.entries.items() if key not in foreign}
         for record in records:
             if record.key not in deleted:
                 self._take(record)
@@ -122,6 +125,8 @@ class History:
         if self._commit_key is not None:
             self._dies(self._commit_key)
         self.commit, self.commit_at, self._commit_key = commit, record.offset, record.key
+        if record.key == self.awaited:
+            self.awaited = None
 
     def _changed(self, key: bytes, entry: Entry) -> None:
         name = (entry.store, entry.key)

@@ -128,7 +128,7 @@ async def test_the_end_stands_before_an_open_transaction_and_behind_a_marker(
         await client.commit_transaction()
         async with asyncio.timeout(10):
             while (await admin.bounds([ZERO]))[ZERO].newest == "-1":
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.02)  # noqa: ASYNC110
         assert (await admin.bounds([ZERO]))[ZERO].newest == "1"
 
 
