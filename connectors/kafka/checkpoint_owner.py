@@ -202,8 +202,7 @@ class Owner:
                 await self._renew()
             await self._read_to_end()
             self._check_held()
-            keys = {key for name, key in self.history.entries.items() if name[0] == store}
-            return keys, self.history.position
+            return set(self.history.entries.get(store, {}).values()), self.history.position
 
     def _check_held(self) -> None:
         if self.history.claim not in self._mine:
@@ -218,12 +217,12 @@ class Owner:
                 f"task {self._task}: {self._log.place(self.partition)} has lost records: it went "
                 f"up to {self.history.position}, and now goes on at {first}"
             )
-        self.history.awaited = records[0][0]
+        self.history.expect(records[0][0])
         await catch_up(self.history, self._log, self.partition, first)
         if self.history.position == first:
             own = [Record(first + n, key, value) for n, (key, value) in enumerate(records)]
             self.history.apply(own, first + len(own))
-        if self.history.awaited is not None:
+        if not self.history.counted:
             self._uncertain = False
             raise FencedError(f"task {self._task}: a newer owner has claimed it")
 

@@ -163,8 +163,8 @@ class KafkaCheckpointStore(CheckpointStore):
             for task in partitions if tasks is None else tasks:
                 if task in partitions:
                     checkpoint = await self._read(task, partitions[task])
-                    if newest is not None:
-                        found[task] = newest
+                    if checkpoint is not None:
+                        found[task] = checkpoint
         return found
 
     async def release(self, claim: Claim) -> None:

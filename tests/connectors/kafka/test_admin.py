@@ -126,9 +126,10 @@ async def test_the_end_stands_before_an_open_transaction_and_behind_a_marker(
         await client.send_and_wait(name, b"0", partition=0)
         assert (await admin.bounds([ZERO]))[ZERO].newest == "-1"
         await client.commit_transaction()
-        async with asyncio.timeout(10):
-            while (await admin.bounds([ZERO]))[ZERO].newest == "-1":
-                await asyncio.sleep(0.02)  # noqa: ASYNC110
+        for _ in range(200):  # markers are written after the answer
+            if (await admin.bounds([ZERO]))[ZERO].newest != "-1":
+                break
+            await asyncio.sleep(0.02)
         assert (await admin.bounds([ZERO]))[ZERO].newest == "1"
 
 
@@ -219,6 +220,6 @@ async def test_nothing_waits_longer_than_the_request_timeout(own_kafka: Cluster)
 async def test_nobody_there_is_unavailable() -> None:
     cluster = Kafka("127.0.0.1:1", request_timeout="1s")
     admin = KafkaAdmin(cluster.cluster, {})
-    with pytest.raises(UnavailableError, match="127.0.0.1:1"):
+    with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:1"):
         await admin.aopen()
     await admin.aclose()
