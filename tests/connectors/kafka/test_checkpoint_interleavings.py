@@ -74,20 +74,22 @@ class Log:
             self._put(self.late.pop(self.random.randrange(len(self.late))))
 
     def compact(self) -> None:
-        """The cleaner has come up to some offset: of each key the last record stays.
+        """The cleaner goes by what stands up to some offset, and keeps the last of each key.
 
+        It cleans from the beginning, and may have come less far when somebody reads.
         A deletion stays for longer than anybody reads (``delete.retention.ms``, a day).
         """
         cut = self.random.randint(0, self.next)
+        done = cut if self.random.random() < 0.5 else self.random.randint(0, cut)
         last = {record.key: record.offset for record in self.records if record.offset < cut}
         gone = set[int]() if self.readers else {one for one in self.old_deletions if one < cut}
         self.records = [
             record
             for record in self.records
-            if record.offset >= cut
+            if record.offset >= done
             or (record.offset == last[record.key] and record.offset not in gone)
         ]
-        deletions = {r.offset for r in self.records if r.value is None and r.offset < cut}
+        deletions = {r.offset for r in self.records if r.value is None and r.offset < done}
         if not self.readers:
             self.old_deletions |= {one for one in deletions if self.random.random() < 0.3}
 
