@@ -149,8 +149,7 @@ class World:
     async def newest(self) -> int:
         """What a reader finds, one from the beginning as one that has read on."""
         end = await self.log.end(1)
-        anew = History("anew", entries=False)
-        await catch_up(anew, self.topic, 1, end)
+        anew = await read_anew(self)
         found = number_in(anew)
         async with self.reading:
             await catch_up(self.reader, self.topic, 1, end)
@@ -276,6 +275,29 @@ async def test_what_was_acknowledged_stays_and_what_was_refused_stays_away(part:
     assert done > 200
 
 
+async def test_a_write_without_a_reading_makes_the_unknown_one_before_it_void() -> None:
+    log = Log(Always())
+    world = World(log, log.random)
+    owner = Owner(world.topic, 1, "task")
+    await owner.claim()
+    log.random = Never()
+    with pytest.raises(UnavailableError):
+        await owner.write(Checkpoint(owner.epoch, 1, stores={STORE: "1"}), {STORE: [(b"a", b"1")]})
+    log.random = Always()
+    await owner.write(Checkpoint(owner.epoch, 2, stores={STORE: "2"}), {STORE: [(b"b", b"2")]})
+    assert len(log.late) == 1
+    log.arrive()
+    assert number_in(await read_anew(world)) == 2
+    await owner.write(Checkpoint(owner.epoch, 3, stores={STORE: "3"}), {})
+    assert await state_of(owner) == {b"b": b"2"}
+
+
+async def read_anew(world: World) -> History:
+    history = History("anew", entries=False)
+    await catch_up(history, world.topic, 1, await world.log.end(1))
+    return history
+
+
 async def test_dead_records_are_deleted() -> None:
     random = Random(1)
     log = Log(random)
@@ -290,6 +312,16 @@ async def test_dead_records_are_deleted() -> None:
     kept = [record.key.partition(b"/")[0] for record in last.values() if record.value is not None]
     # Those of the last commit, and what it replaced: the next commit deletes that.
     assert sorted(kept) == [b"claim", b"commit", b"commit", b"entry", b"entry", b"entry"]
+
+
+class Never(Random):
+    """Nothing arrives before it is told to."""
+
+    def random(self) -> float:
+        return 0.0
+
+    def randrange(self, *args: Any, **kwargs: Any) -> int:
+        return 0
 
 
 class Always(Random):
