@@ -67,6 +67,20 @@ class Bounds(NamedTuple):
     newest: Position
 
 
+class Planned(NamedTuple):
+    """One thing that stands between a declared stream and the system.
+
+    Attributes:
+        stream: its logical name.
+        text: what it is, for people.
+        made: whether ``create`` makes it; where not, ``create`` raises.
+    """
+
+    stream: str
+    text: str
+    made: bool
+
+
 class Admin(AsyncResource):
     """Answers questions about a system's declared streams. Opened while a container starts."""
 
@@ -120,6 +134,13 @@ class Admin(AsyncResource):
 
         Raises:
             ConnectorError: the system cannot create streams, or one exists and differs.
+        """
+        return []
+
+    async def plan(self, streams: Collection[str]) -> Sequence[Planned]:
+        """What ``create`` would make of these streams, or refuse, without changing anything.
+
+        [] where all is as declared, and from a system that cannot tell.
         """
         return []
 

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from samza_py.admin import Admin, AtOffset, AtTime, Bounds, Newest, PartitionInfo, StartAt
+from samza_py.admin import (
+    Admin,
+    AtOffset,
+    AtTime,
+    Bounds,
+    Newest,
+    PartitionInfo,
+    Planned,
+    StartAt,
+)
 from samza_py.connectors.kafka.brokers import EARLIEST, LATEST, NO_OFFSET, Brokers, failed
 from samza_py.connectors.kafka.cluster import Cluster
-from samza_py.connectors.kafka.creating import create_all
+from samza_py.connectors.kafka.creating import create_all, plan
 from samza_py.connectors.kafka.library import library
 from samza_py.connectors.kafka.offsets import At, before, by_leader, missing, offsets, parsed
 from samza_py.connectors.kafka.topic_ids import topics_there
@@ -97,6 +106,11 @@ class KafkaAdmin(Admin):
                 everything that is wrong, and nothing was made then.
         """
         return await create_all(self._brokers, [self._streams[name] for name in streams])
+
+    async def plan(self, streams: Collection[str]) -> Sequence[Planned]:
+        """What ``create`` would make, and what differs from what is declared."""
+        changes = await plan(self._brokers, [self._streams[name] for name in streams])
+        return [Planned(one.stream, one.text, one.creation is not None) for one in changes]
 
     async def trim(self, up_to: Mapping[Partition, Offset]) -> None:
         """Let the brokers delete the records up to these offsets (KIP-107)."""

@@ -31,8 +31,8 @@ from samza_py.connectors.kafka.checkpoint_records import (
     unknown,
 )
 
-Name = tuple[str, bytes]
-"""A store, and a key in it."""
+Entries = dict[bytes, bytes]
+"""The key of the record that is an entry, by the key in the store."""
 
 
 class History:
@@ -49,8 +49,9 @@ class History:
         claim: the key of its claim, where that is still there.
         commit: the newest checkpoint that counts.
         commit_at: its offset.
-        entries: the record's key for each live entry.
+        entries: those that are live, by store.
         dead: keys of records that can be deleted, the oldest first.
+        counted: whether the checkpoint that ``expect`` was told of has been found to count.
     """
 
     def __init__(self, where: str, *, entries: bool) -> None:
@@ -59,28 +60,35 @@ class History:
         self.claim: bytes | None = None
         self.commit: Committed | None = None
         self.commit_at = -1
-        self.entries: dict[Name, bytes] = {}
+        self.entries: dict[str, Entries] = {}
         self.dead: dict[bytes, None] = {}
+        self.counted = False
+        self._expected = b""
         self._where = where
         self.tracks = entries
         self._commit_key: bytes | None = None
 
     def apply(self, records: Sequence[Record], position: int) -> None:
-        """Take in records, in order and without a gap, up to a position.
+        """Take in records, in order, up to a position.
 
-        They have to go as far as the log did when reading began: a deletion at its end may be all
-        that is left of what shows that an earlier record does not count.
+        If compaction has left gaps in them, they have to go far enough to have the deletions that
+        it went by: such a deletion may be all that is left to show that a record does not count.
 
         Raises:
             CorruptCheckpointError: one cannot be read.
         """
         deleted = {record.key for record in records if record.value is None}
-        for key in deleted:
-            self.dead.pop(key, None)
+        foreign = {key for key in deleted if self.dead.pop(key, key) is not None}
+        if foreign and self.entries:  # Deleted by another owner, which knew that they are dead.
+            self.entries = {store: _less(old, foreign) for store, old in self.entries.items()}
         for record in records:
             if record.key not in deleted:
                 self._take(record)
         self.position = position
+
+    def expect(self, key: bytes) -> None:
+        """See in ``counted`` whether the checkpoint of this key counts, once it is read."""
+        self._expected, self.counted = key, False
 
     def place(self, offset: int) -> str:
         """An offset here, for people."""
@@ -117,22 +125,28 @@ class History:
         # A later owner that counts from the beginning has not gone on from what is here.
         anew = last is not None and commit.epoch > last.epoch and commit.number <= last.number
         kept = () if anew else commit.stores
-        for name in [name for name in self.entries if name[0] not in kept]:
-            self._dies(self.entries.pop(name))
+        for store in self.entries.keys() - set(kept):
+            for key in self.entries.pop(store).values():
+                self._dies(key)
         if self._commit_key is not None:
             self._dies(self._commit_key)
         self.commit, self.commit_at, self._commit_key = commit, record.offset, record.key
+        self.counted = self.counted or record.key == self._expected
 
     def _changed(self, key: bytes, entry: Entry) -> None:
-        name = (entry.store, entry.key)
-        replaced = self.entries.pop(name, None)
+        entries = self.entries.setdefault(entry.store, {})
+        replaced = entries.pop(entry.key, None)
         if replaced is not None:
             self._dies(replaced)
         if entry.value is None:
             self._dies(key)
         else:
-            self.entries[name] = key
+            entries[entry.key] = key
 
     def _dies(self, key: bytes) -> None:
         if self.tracks:
             self.dead[key] = None
+
+
+def _less(entries: Entries, deleted: set[bytes]) -> Entries:
+    return {name: key for name, key in entries.items() if key not in deleted}

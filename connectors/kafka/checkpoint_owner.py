@@ -14,11 +14,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, Sequence
 from itertools import islice
 from typing import Final
 
-from samza_py.checkpoint import Changes, Checkpoint
-from samza_py.checkpoint_format import encode_checkpoint
+from samza_py.checkpoint import Change, Changes, Checkpoint
+from samza_py.checkpoint_format import decode_checkpoint, encode_checkpoint
 from samza_py.connectors.kafka.checkpoint_history import History
 from samza_py.connectors.kafka.checkpoint_log import Records, TopicLog
 from samza_py.connectors.kafka.checkpoint_records import (
@@ -44,13 +45,24 @@ DELETIONS: Final = 2000
 
 
 async def catch_up(history: History, log: TopicLog, partition: int, end: int) -> None:
-    """Read on to an offset, from where a history has come to."""
-    if end <= history.position:
-        return
-    found: list[Record] = []
-    async for records in log.read(partition, history.position, end):
-        found += [_light(record, history) for record in records]
-    history.apply(found, end)
+    """Read on to an offset at least, from where a history has come to.
+
+    While we read, compaction may take away what stands ahead of us, on account of deletions that
+    are appended behind ``end``; without those, what is left would look as if it counted. So where
+    offsets are missing we read on to the new end, until a stretch is whole: all deletions that
+    had an effect on what we saw had been appended by the time it was read.
+    """
+    position, found = history.position, list[Record]()
+    while position < end:
+        before = len(found)
+        async for records in log.read(partition, position, end):
+            found += [_light(record, history) for record in records]
+        whole = len(found) - before == end - position
+        position = end
+        if not whole:
+            end = await log.end(partition)
+    if position > history.position:
+        history.apply(found, position)
 
 
 def _light(record: Record, history: History) -> Record:
@@ -63,6 +75,17 @@ def _light(record: Record, history: History) -> Record:
     if entry.value is None:
         return record
     return record._replace(value=encode(Entry(VERSION, entry.store, entry.key, b"")))
+
+
+def newest(history: History) -> Checkpoint | None:
+    """The checkpoint that counts.
+
+    Raises:
+        CorruptCheckpointError: it is damaged; says where.
+    """
+    if history.commit is None:
+        return None
+    return decode_checkpoint(history.commit.checkpoint, history.place(history.commit_at))
 
 
 class Owner:
@@ -125,9 +148,7 @@ class Owner:
                     f"task {self._task}: its commit is too large: {error}. Commit more often "
                     "(commit_interval), or allow the topic larger batches"
                 ) from error
-            await self._look_between(first)
-            own = [Record(first + n, key, value) for n, (key, value) in enumerate(records)]
-            self.history.apply(own, first + len(own))
+            await self._take_in(first, records)
             self._uncertain = False
 
     async def settle(self) -> None:
@@ -141,19 +162,47 @@ class Owner:
             if self._uncertain:
                 await self._renew()
 
-    async def live(self, store: str) -> tuple[set[bytes], int]:
-        """The keys of the records that are a store's entries now, and where the log ends.
+    def newest(self) -> Checkpoint | None:
+        """The checkpoint that counts, as far as this owner has read.
 
         Raises:
-            FencedError: a newer owner has claimed.
+            CorruptCheckpointError: it is damaged.
         """
+        return newest(self.history)
+
+    async def restore(self, store: str, marker: str) -> AsyncGenerator[Sequence[Change], None]:
+        """Read back a store's entries; see ``CheckpointStore.restore``."""
+        live, end = await self._live(store)
+        found = self.newest()
+        kept = "" if found is None else found.stores.get(store, "")
+        if kept != marker:
+            raise CheckpointError(
+                f"task {self._task}: the changelog of store {store!r} is at marker {kept!r}, not "
+                f"at {marker!r}"
+            )
+        async for records in self._log.read(self.partition, 0, end):
+            entries = [
+                decode(record.value, Entry, self.history.place(record.offset))
+                for record in records
+                if record.value is not None and record.key in live
+            ]
+            live.difference_update(record.key for record in records)
+            if entries:
+                yield [(entry.key, entry.value) for entry in entries]
+        if live:
+            await self._live(store)  # A newer owner may have replaced them: then we are fenced.
+            raise CheckpointError(
+                f"task {self._task}: the changelog of store {store!r} has lost {len(live)} entries"
+            )
+
+    async def _live(self, store: str) -> tuple[set[bytes], int]:
+        """The keys of the records that are a store's entries now, and where the log ends."""
         async with self._lock:
             if self._uncertain:
                 await self._renew()
             await self._read_to_end()
             self._check_held()
-            keys = {key for name, key in self.history.entries.items() if name[0] == store}
-            return keys, self.history.position
+            return set(self.history.entries.get(store, {}).values()), self.history.position
 
     def _check_held(self) -> None:
         if self.history.claim not in self._mine:
@@ -161,17 +210,21 @@ class Owner:
         if self.released:
             raise CheckpointError(f"task {self._task}: epoch {self.epoch} was released")
 
-    async def _look_between(self, first: int) -> None:
-        """Read what others have appended before our batch at this offset."""
+    async def _take_in(self, first: int, records: Records) -> None:
+        """Read what others have appended before our batch at this offset; then comes ours."""
         if first < self.history.position:
             raise CheckpointError(
                 f"task {self._task}: {self._log.place(self.partition)} has lost records: it went "
                 f"up to {self.history.position}, and now goes on at {first}"
             )
+        self.history.expect(records[0][0])
         await catch_up(self.history, self._log, self.partition, first)
-        if self.history.claim not in self._mine:
+        if self.history.position == first:
+            own = [Record(first + n, key, value) for n, (key, value) in enumerate(records)]
+            self.history.apply(own, first + len(own))
+        if not self.history.counted:
             self._uncertain = False
-            self._check_held()
+            raise FencedError(f"task {self._task}: a newer owner has claimed it")
 
     async def _renew(self) -> None:
         """Make what is under way from before have no effect, unless a newer owner has claimed."""

@@ -28,11 +28,9 @@ from samza_py.checkpoint import (
     Claim,
     Grant,
 )
-from samza_py.checkpoint_format import decode_checkpoint
 from samza_py.connectors.kafka.brokers import Brokers
 from samza_py.connectors.kafka.checkpoint_history import History
-from samza_py.connectors.kafka.checkpoint_owner import Owner, catch_up, claimed
-from samza_py.connectors.kafka.checkpoint_records import Entry, decode
+from samza_py.connectors.kafka.checkpoint_owner import Owner, catch_up, claimed, newest
 from samza_py.connectors.kafka.checkpoint_topic import CheckpointTopic
 from samza_py.connectors.kafka.topics import is_topic_name
 from samza_py.errors import CheckpointError, ConfigError, FencedError
@@ -126,7 +124,7 @@ class KafkaCheckpointStore(CheckpointStore):
         """Claim a task, then read its checkpoint; see ``CheckpointStore.open``."""
         partition = await self._topic.partition_for(grant.task)
         owner = await claimed(self._topic.log, partition, grant.task)
-        found = _newest(owner.history)
+        found = owner.newest()
         self._owners[grant.task] = owner
         return Claim(grant.task, owner.epoch, owner, self._job), found
 
@@ -154,28 +152,8 @@ class KafkaCheckpointStore(CheckpointStore):
         self, claim: Claim, store: str, marker: str
     ) -> AsyncGenerator[Sequence[Change], None]:
         """Read back a store's entries as of the newest checkpoint, whose marker this has to be."""
-        owner = _owner(claim)
-        live, end = await owner.live(store)
-        newest = _newest(owner.history)
-        kept = "" if newest is None else newest.stores.get(store, "")
-        if kept != marker:
-            raise CheckpointError(
-                f"task {claim.task}: the changelog of store {store!r} is at marker {kept!r}, not "
-                f"at {marker!r}"
-            )
-        async for records in self._topic.log.read(owner.partition, 0, end):
-            found: list[Change] = []
-            for record in records:
-                if record.value is not None and record.key in live:
-                    live.discard(record.key)
-                    entry = decode(record.value, Entry, owner.history.place(record.offset))
-                    found.append((entry.key, entry.value))
-            if found:
-                yield found
-        if live:
-            raise CheckpointError(
-                f"task {claim.task}: the changelog of store {store!r} has lost {len(live)} entries"
-            )
+        async for changes in _owner(claim).restore(store, marker):
+            yield changes
 
     async def read(self, tasks: Collection[str] | None = None) -> Mapping[str, Checkpoint]:
         """The newest checkpoints; see ``CheckpointStore.read``."""
@@ -184,9 +162,9 @@ class KafkaCheckpointStore(CheckpointStore):
             partitions = await self._topic.partitions()
             for task in partitions if tasks is None else tasks:
                 if task in partitions:
-                    newest = await self._read(task, partitions[task])
-                    if newest is not None:
-                        found[task] = newest
+                    checkpoint = await self._read(task, partitions[task])
+                    if checkpoint is not None:
+                        found[task] = checkpoint
         return found
 
     async def release(self, claim: Claim) -> None:
@@ -207,16 +185,10 @@ class KafkaCheckpointStore(CheckpointStore):
         history = self._seen.get(partition) or History(log.place(partition), entries=False)
         await catch_up(history, log, partition, await log.end(partition))
         self._seen[partition] = history
-        return _newest(history)
+        return newest(history)
 
 
 def _owner(claim: Claim) -> Owner:
     if not isinstance(claim.detail, Owner):
         raise CheckpointError(f"task {claim.task}: the claim is one of another store")
     return claim.detail
-
-
-def _newest(history: History) -> Checkpoint | None:
-    if history.commit is None:
-        return None
-    return decode_checkpoint(history.commit.checkpoint, history.place(history.commit_at))

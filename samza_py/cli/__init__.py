@@ -1,4 +1,4 @@
-"""The command line: ``samza-py run | check | config | graph | checkpoint | new``.
+"""The command line: ``samza-py run | check | config | graph | plan | checkpoint | new``.
 
 Each command is one module; this one only chooses. Nothing below is imported before it is needed,
 so that ``--help`` answers at once.

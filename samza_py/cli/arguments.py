@@ -171,8 +171,15 @@ def _add_inspecting(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     config = _command(commands, "config", "list every setting, its value and who set it")
     graph = _command(commands, "graph", "draw what a job reads, does and writes")
+    plan = _command(
+        commands,
+        "plan",
+        "ask the systems what a start would make",
+        "Ask the systems which declared streams a start would make, and which of them differ from\n"
+        "what is declared, so that it would fail (exit code 2). Changes nothing.",
+    )
     checkpoint = _command(commands, "checkpoint", "print how far each task has come")
-    for command in (check, config, graph, checkpoint):
+    for command in (check, config, graph, plan, checkpoint):
         command.add_argument("job", metavar="JOB", help=_JOB)
         _add_settings(command)
     graph.add_argument(

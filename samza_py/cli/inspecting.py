@@ -1,4 +1,4 @@
-"""The commands that look at a job and run nothing: check, config, graph, checkpoint."""
+"""The commands that look at a job and run nothing: check, config, graph, plan, checkpoint."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ def inspect(arguments: argparse.Namespace) -> int:
         "check": _check,
         "config": _config,
         "graph": _graph,
+        "plan": _plan,
         "checkpoint": _checkpoint,
     }[arguments.command]
     return command(prepared, arguments)
@@ -86,6 +87,17 @@ def _graph(prepared: Prepared, arguments: argparse.Namespace) -> int:
         for line in drawing(prepared.resolved, unicode=unicode):
             print(styled(line, colour=in_colour(sys.stdout)).rstrip())
     return _refused(prepared)
+
+
+def _plan(prepared: Prepared, arguments: argparse.Namespace) -> int:
+    if prepared.problems:
+        return _refused(prepared)
+    from samza_py.cli.plan import plan_lines
+
+    lines, possible = asyncio.run(plan_lines(prepared.resolved))
+    for line in lines:
+        print(prepared.redact(one_line(line)))
+    return EXIT_OK if possible else EXIT_REFUSED
 
 
 def _checkpoint(prepared: Prepared, arguments: argparse.Namespace) -> int:

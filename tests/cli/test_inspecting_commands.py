@@ -270,7 +270,7 @@ def test_help_names_every_command_and_exit_code(capsys: pytest.CaptureFixture[st
         main(["--help"])
     assert ended.value.code == 0
     out = capsys.readouterr().out
-    for command in ("run", "check", "config", "graph", "checkpoint", "new"):
+    for command in ("run", "check", "config", "graph", "plan", "checkpoint", "new"):
         assert f"\n    {command} " in out
     for code in ("0 ", "1 ", "2 ", "130 "):
         assert f"\n  {code}" in out

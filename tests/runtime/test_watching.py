@@ -126,10 +126,13 @@ async def test_what_is_left_to_read_is_told_with_what_is_buffered() -> None:
 # On real time, as it is a thread that watches ----------------------------------------------------
 
 
+AFTER_S = 0.05
+
+
 @pytest.fixture
 async def watch() -> AsyncIterator[LoopWatch]:
     with use_seam(Seam()):
-        watching = LoopWatch(0.05, lambda: "task price/0 at memory.words[0] offset 3")
+        watching = LoopWatch(AFTER_S, lambda: "task price/0 at memory.words[0] offset 3")
         watching.start()
         yield watching
         watching.stop()
@@ -155,9 +158,16 @@ async def test_a_loop_that_stands_still_is_said_once_with_the_handler_and_the_st
 async def test_a_loop_that_turns_is_never_accused(
     watch: LoopWatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    until = time.monotonic() + 0.3
-    while time.monotonic() < until:  # noqa: ASYNC110  (a loop that turns)
-        await asyncio.sleep(0.002)
+    for _ in range(50):
+        caplog.clear()
+        began = last = time.monotonic()
+        longest_s = 0.0
+        while last < began + 0.3:
+            await asyncio.sleep(0.002)
+            now = time.monotonic()
+            longest_s, last = max(longest_s, now - last), now
+        if longest_s < AFTER_S / 2:  # else it did stand still: this machine is busy
+            break
     assert "stood still" not in caplog.text
 
 
