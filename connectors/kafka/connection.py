@@ -9,8 +9,10 @@ The one place that knows the inside of aiokafka's producer. What is done there, 
   again): ``worn`` says when a new client is due.
 - It says no more than ``UnknownError`` for the codes that it does not know, such as 87, by which
   a broker refuses a message: ``error`` has heard the code.
-- Its batches never expire, and ``stop`` waits for them: ``abandon`` ends it so that it cannot send
-  later what is sent again by its successor.
+- Its batches do not expire, but for those whose partition has no leader, after the time of one
+  request, which is too early: the deadline is ours alone.
+- ``stop`` waits for its batches: ``abandon`` ends it so that it cannot send later what is sent
+  again by its successor.
 """
 
 from __future__ import annotations

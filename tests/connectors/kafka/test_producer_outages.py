@@ -98,7 +98,7 @@ async def test_the_leader_of_three_dies_under_load(three_brokers: Cluster) -> No
 async def test_a_partition_without_a_leader_is_waited_for_until_the_deadline(
     three_brokers: Cluster,
 ) -> None:
-    """aiokafka itself would give up after the time of one request, and the batch be doubled."""
+    """Aiokafka itself would give up after the time of one request, and the batch be doubled."""
     kafka = three_brokers.address
     topic = await new_topic(kafka, replicas=1)
     async with producing(kafka, topic, request_timeout_s=AWAY_S) as producer:
