@@ -9,8 +9,10 @@ The one place that knows the inside of aiokafka's producer. What is done there, 
   again): ``worn`` says when a new client is due.
 - It says no more than ``UnknownError`` for the codes that it does not know, such as 87, by which
   a broker refuses a message: ``error`` has heard the code.
-- Its batches never expire, and ``stop`` waits for them: ``abandon`` ends it so that it cannot send
-  later what is sent again by its successor.
+- Its batches do not expire, but for those whose partition has no leader, after the time of one
+  request, which is too early: the deadline is ours alone.
+- ``stop`` waits for its batches: ``abandon`` ends it so that it cannot send later what is sent
+  again by its successor.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from samza_py.connectors.kafka.batches import Piece
 from samza_py.connectors.kafka.cluster import Cluster
 from samza_py.connectors.kafka.failures import CLOSE_S, asking, translated
 from samza_py.connectors.kafka.library import library
-from samza_py.errors import ConfigError, ConnectorError, UnavailableError
+from samza_py.errors import ConfigError, ConnectorError, RejectedError, UnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +41,8 @@ TOPIC_S: Final = 2.0
 _BETWEEN_S: Final = 0.1
 MOST_SEQUENCE: Final = 1 << 30
 """From this sequence number on a client is not used any more."""
+INVALID_RECORD: Final = 87
+"""A code of Kafka's that aiokafka does not know."""
 _TOO_LARGE: Final = ("MessageSizeTooLargeError", "RecordListTooLargeError")
 _RESET: Final = struct.pack("ii", 1, 0)
 """For ``SO_LINGER``: closing throws away what was not sent yet, instead of sending it first."""
@@ -200,9 +204,14 @@ class Connection:
             return None
         if type(error).__name__ in _TOO_LARGE and len(piece.indices) > 1:
             self._shrink(piece.size // 2)
+        where = self.where(piece.partition)
         if type(error).__name__ == "UnknownError":
-            error = type(error)(f"code {self._codes.get(piece.partition)}")
-        found = translated(error, self.where(piece.partition))
+            code = self._codes.get(piece.partition)
+            if code == INVALID_RECORD:
+                why = "no valid message here; a compacted topic takes none without a key"
+                return RejectedError(f"{where}: {why} (code {code})")
+            error = type(error)(f"code {code}")
+        found = translated(error, where)
         if isinstance(found, ConnectorError):
             return found
         # A fence: without a transactional id it is the broker that has forgotten who we are.

@@ -31,7 +31,7 @@ class Delivery:
         self._timeout_s = timeout_s
         self._queues = encoding.queues
         self._failures: dict[int, Failure] = dict(encoding.rejected)
-        #: Why the connection cannot be used any more: nobody knows what of it was written.
+        #: Why the connection cannot be used any more, as nobody knows what it has done or does.
         self.lost: UnavailableError | None = None
 
     async def run(self) -> Failures:
@@ -57,6 +57,8 @@ class Delivery:
             try:
                 under_way[await self._connection.hand_over(queue[0])] = queue[0]
             except UnavailableError as error:
+                # The topic has changed, or aiokafka's sender has died: both need a new client.
+                self.lost = error
                 del self._queues[partition]
                 self._fail((index for piece in queue for index in piece.indices), Retry(error))
         return under_way

@@ -20,14 +20,20 @@ from samza_py.transaction import Transaction
 MOST_MESSAGES: Final = 4000
 """In one write: of 200 bytes each, more than this gain nothing, and the loop waits for longer."""
 REQUESTS_IN_A_WRITE: Final = 2
-"""A write's bytes, in requests of the largest size: several partitions share one write."""
+"""A write's bytes, in requests of the largest size: several partitions share one write, but what
+is encoded should not leave the caches of the processor before it is sent."""
 
 
 class KafkaProducer(Producer):
     """Writes to topics of one cluster, at least once.
 
     Every output has a client of its own, so that one that is stuck, or is made anew, touches no
-    other. A write is under way alone; in it every partition has a batch under way.
+    other. A write is under way alone; in it every partition has a batch under way. Should some
+    partitions fail and others not, then the failures name from each of the former all that follows
+    its first failed batch, and nothing of the latter.
+
+    A message without an event time gets that of its write. Kafka removes what is older than the
+    topic's ``retention.ms`` by event times: what is replayed from long ago needs a longer one.
 
     Messages are doubled only where nobody knows whether they were written: after
     ``delivery_timeout``, or when a broker has lost what it knew of us. All else, such as a broker
@@ -70,7 +76,11 @@ class KafkaProducer(Producer):
 
         Messages with neither are in order within a write, and share a lane for want of another.
         """
-        return message.stream, message.partition, None if message.partition else message.key
+        return (
+            message.stream,
+            message.partition,
+            None if message.partition is not None else message.key,
+        )
 
     async def write(self, batch: Sequence[Outgoing], within: Transaction | None = None) -> Receipt:
         """Write messages of one output; see ``Producer.write``.
@@ -162,7 +172,7 @@ class _Output:
     async def _deliver(self, connection: Connection, delivery: Delivery) -> Failures:
         try:
             failures = await delivery.run()
-        except ConnectorError:
+        except Exception:
             await self._abandon(connection)
             raise
         if delivery.lost is not None:

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from samza_py.connectors.kafka import connection
+from samza_py.connectors.kafka.connection import METADATA_S
 from samza_py.errors import ConnectorError, UnavailableError
 from samza_py.producer import Rejected
 from tests.connectors.kafka.producing import (
@@ -109,10 +110,10 @@ async def test_an_added_partition_can_be_chosen_at_once(kafka: Kafka) -> None:
         assert not await put(producer, [message(b"0", partition="0")])
         async with started(ADMIN.AIOKafkaAdminClient(**client_settings(kafka))) as admin:
             await admin.create_partitions({topic: ADMIN.NewPartitions(2)})
-        failures = await put(producer, [message(b"1", partition="1")])
-        while failures:  # the brokers may not have told each other yet
-            assert isinstance(failures[0], Rejected)
-            failures = await put(producer, [message(b"1", partition="1")])
+        async with asyncio.timeout(METADATA_S / 4):
+            # The brokers may not have told each other yet.
+            while failures := await put(producer, [message(b"1", partition="1")]):
+                assert isinstance(failures[0], Rejected)
     assert [one.partition for one in await arrived(kafka, topic)] == [0, 1]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from importlib import import_module
+from typing import Any
 
 import pytest
 
@@ -11,7 +13,7 @@ from samza_py.connectors.kafka.batches import Piece
 from samza_py.connectors.kafka.connection import Connection
 from samza_py.connectors.kafka.producer import KafkaProducer
 from samza_py.message import Outgoing
-from samza_py.producer import Failures, Rejected, Unknown
+from samza_py.producer import Failures, Rejected, Retry, Unknown
 from tests.connectors.kafka.producing import (
     OUTPUT,
     arrived,
@@ -27,6 +29,7 @@ from tests.services.kafka_listeners import Kafka
 
 pytestmark = pytest.mark.service
 
+ERRORS: Any = import_module("aiokafka.errors")
 HOUR_MS = 3_600_000
 
 
@@ -111,7 +114,9 @@ async def test_a_message_without_a_key_is_rejected_by_a_compacted_topic(kafka: K
     topic = await new_topic(kafka, config={"cleanup.policy": "compact"})
     async with producing(kafka, topic) as producer:
         batch = [message(str(n).encode(), None if n in (2, 5) else b"%d" % n) for n in range(8)]
-        assert rejected(await put(producer, batch)) == [2, 5]
+        failures = await put(producer, batch)
+        assert rejected(failures) == [2, 5]
+        assert "a compacted topic takes none without a key" in str(failures[2].error)
         assert not await put(producer, [message(b"8", b"8")])
     assert await values(kafka, topic) == texts([0, 1, 3, 4, 6, 7, 8])
 
@@ -186,3 +191,17 @@ async def test_a_broker_that_lost_count_of_us_gets_another_client(kafka: Kafka) 
         assert not await put(producer, batch[:1])
         assert not await put(producer, [message(b"3", partition="1")])
     assert await values(kafka, topic) == texts([2, 0, 1, 3])
+
+
+async def test_a_client_whose_sender_has_died_is_made_anew(kafka: Kafka) -> None:
+    """Nothing was handed to it, so that nothing was written."""
+    topic = await new_topic(kafka)
+    async with producing(kafka, topic) as producer:
+        before = connection_of(producer)
+        before._client._message_accumulator.fail_all(ERRORS.KafkaError("a bug of the library"))
+        failures = await put(producer, numbered(range(3)))
+        assert {type(failure) for failure in failures.values()} == {Retry}
+        assert "a bug of the library" in str(failures[0].error)
+        assert not await put(producer, numbered(range(3)))
+        assert connection_of(producer) is not before
+    assert await values(kafka, topic) == texts(range(3))
