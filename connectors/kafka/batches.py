@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from samza_py.connectors.kafka.partitioner import Partitions
+from samza_py.connectors.kafka.tracing import traced
 from samza_py.errors import RejectedError
 from samza_py.message import Outgoing
 from samza_py.producer import Rejected
@@ -93,7 +94,9 @@ class Encoding:
                 timestamp = now_ms if timestamp < 0 else timestamp
             if writer is not None:
                 append, indices = writer
-                headers = message.headers
+                headers, source = message.headers, message.source
+                if source is not None and source.headers:
+                    headers = traced(headers, source.headers)
                 try:
                     fits = append(
                         len(indices),
@@ -149,13 +152,14 @@ class Encoding:
     def _append(self, piece: Piece, index: int) -> bool:
         """Add a message to a batch, if it fits; the first one does, whatever its size."""
         message = self._batch[index]
-        timestamp = message.timestamp_ms
+        timestamp, source = message.timestamp_ms, message.source
+        headers = message.headers if source is None else traced(message.headers, source.headers)
         fits = _appending(piece)(
             len(piece.indices),
             self._now_ms if timestamp == NO_TIME else timestamp,
             message.key,
             message.value,
-            list(message.headers),
+            list(headers),
         )
         if fits is not None:
             piece.indices.append(index)
