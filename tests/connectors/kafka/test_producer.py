@@ -11,7 +11,7 @@ import pytest
 from samza_py.connectors.kafka import connection
 from samza_py.connectors.kafka.connection import METADATA_S
 from samza_py.errors import ConnectorError, UnavailableError
-from samza_py.producer import Rejected
+from samza_py.producer import Receipt, Rejected
 from tests.connectors.kafka.producing import (
     OUTPUT,
     arrived,
@@ -230,6 +230,31 @@ async def test_a_cancelled_write_leaves_nothing_behind(kafka: Kafka, turns: int)
     found = await values(kafka, topic)
     assert found in ([b"1"], [b"lost", b"1"])
     assert writing.cancelled() or found[0] == b"lost", "accepted means that it is written"
+
+
+@pytest.mark.parametrize("after_s", [0, 0.001, 0.003, 0.01, 0.03])
+@pytest.mark.parametrize("closes", [False, True])
+async def test_a_write_that_connects_anew_can_be_cancelled_or_closed(
+    kafka: Kafka, after_s: float, closes: bool
+) -> None:
+    topic = await new_topic(kafka)
+    async with producing(kafka, topic) as producer:
+        output = producer._outputs[OUTPUT]
+        assert output._connection is not None
+        await output._connection.stop()
+        output._connection = None
+        writing = asyncio.ensure_future(producer.write([message(b"lost")]))
+        await asyncio.sleep(after_s)
+        if closes:
+            await producer.aclose()
+            outcome = (await asyncio.gather(writing, return_exceptions=True))[0]
+            assert isinstance(outcome, ConnectorError | Receipt)
+            assert output._connection is None, "one that was opened too late is closed again"
+            return
+        writing.cancel()
+        await asyncio.wait((writing,))
+        assert not await put(producer, [message(b"1")])
+    assert await values(kafka, topic) in ([b"1"], [b"lost", b"1"])
 
 
 async def test_a_cancelled_wait_for_a_receipt_changes_nothing(kafka: Kafka) -> None:

@@ -96,6 +96,15 @@ async def test_a_batch_above_the_brokers_limit_is_written_in_smaller_ones(
     assert await values(kafka, topic) == texts(range(400))
 
 
+async def test_our_largest_batch_is_one_that_brokers_take(kafka: Kafka) -> None:
+    topic = await new_topic(kafka)
+    async with producing(kafka, topic) as producer:
+        assert not await put(producer, numbered(range(2500), size=1000))
+        largest = connection_of(producer)._client._message_accumulator._batch_size
+        assert largest == 1 << 20, "nothing was refused"
+    assert await values(kafka, topic) == texts(range(2500))
+
+
 @pytest.mark.parametrize("where", [0, 5, 9])
 async def test_a_time_that_the_broker_refuses_is_rejected_alone(kafka: Kafka, where: int) -> None:
     topic = await new_topic(kafka, config={"message.timestamp.after.max.ms": str(HOUR_MS)})
