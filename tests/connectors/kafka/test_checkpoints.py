@@ -441,4 +441,4 @@ async def test_a_leader_that_dies_hands_over(three_brokers: Cluster) -> None:
                     if not await until_available(store, number):
                         continue
                 break
-        assert await number_of(store) == 3
+        assert await until_available(store, 3)
