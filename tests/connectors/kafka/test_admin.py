@@ -209,6 +209,7 @@ async def test_nothing_waits_longer_than_the_request_timeout(own_kafka: Cluster)
     async with KafkaAdmin(cluster.cluster, {"orders": topic}) as admin:
         await admin.bounds([ZERO])
         own_kafka.node(1).pause()
+        await asyncio.sleep(0.1)
         try:
             async with asyncio.timeout(3):
                 with pytest.raises(UnavailableError):
