@@ -46,6 +46,7 @@ class GroupOffsets:
         self._physical = physical
         self._group = ""
         self._positions: dict[TaskPartition, int] = {}
+        self._gone: set[TaskPartition] = set()
         self._written: dict[At, int] = {}
         self._wanted = asyncio.Event()
         self._child: asyncio.Task[None] | None = None
@@ -58,13 +59,14 @@ class GroupOffsets:
         for key, position in positions.items():
             if position is not END:
                 self._positions[key] = int(position) + 1
+                self._gone.discard(key)
         self._wanted.set()
         if self._child is None:
             self._child = asyncio.ensure_future(self._run())
 
     def forget(self, key: TaskPartition) -> None:
-        """Copy no more for a partition that another container has taken over."""
-        self._positions.pop(key, None)
+        """Copy no more for a partition that is given up, once its last position is written."""
+        self._gone.add(key)
 
     async def aclose(self) -> None:
         """Write what is not written yet, if that takes no longer than ``CLOSE_S``."""
@@ -88,6 +90,9 @@ class GroupOffsets:
     async def _write(self) -> None:
         """Write what has changed; what fails is written with the next."""
         changed = {at: n for at, n in self._lowest().items() if self._written.get(at) != n}
+        for key in self._gone:
+            self._positions.pop(key, None)
+        self._gone.clear()
         if not changed:
             return
         try:
