@@ -15,7 +15,8 @@ VERSIONS_ARGS ?=
 # What docs/stability.md calls public: the face, the test kit, the connectors, and the protocol with
 # what its signatures name.
 REFERENCE := samza_py samza_py.testing samza_py.testing.conformance \
-        samza_py.connectors.files samza_py.connectors.memory samza_py.connectors.local \
+        samza_py.connectors.files samza_py.connectors.kafka samza_py.connectors.memory \
+        samza_py.connectors.local \
         $(addprefix samza_py.,system consumer producer admin transaction checkpoint store \
         coordination resource message serde policies errors values) \
         '!samza_py\.(connectors|testing)\.\w+\.\w+'
