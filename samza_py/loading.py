@@ -40,7 +40,6 @@ _FILES = re.compile(r"\.(cfg|csv|ini|ipynb|jsonl?|md|py[ciw]|sh|toml|txt|ya?ml)$
 
 #: Systems that are planned and not there yet, by the module that they will be.
 _PLANNED = {
-    "samza_py.connectors.kafka": "Kafka",
     "samza_py.connectors.kinesis": "Amazon Kinesis",
     "samza_py.connectors.eventhubs": "Azure Event Hubs",
     "samza_py.connectors.elasticsearch": "Elasticsearch",

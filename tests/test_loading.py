@@ -252,7 +252,10 @@ def test_an_error_of_the_file_is_kept_as_the_cause(text: str, told: str) -> None
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("from samza_py.connectors.kafka import Kafka\n", "Kafka is planned and not there yet"),
+        (
+            "from samza_py.connectors.eventhubs import EventHubs\n",
+            "Azure Event Hubs is planned and not there yet",
+        ),
         (
             "from samza_py.connectors import kinesis\n",
             "Amazon Kinesis is planned and not there yet",
@@ -265,7 +268,7 @@ def test_a_planned_system_is_told_as_such_with_those_that_are_there(text: str, t
     refused = refusal("orders.py")
     assert refused.startswith("orders.py, line 1: import")
     assert told in refused
-    assert "there are: files, local, memory" in refused
+    assert "there are: files, kafka, local, memory" in refused
 
 
 def test_a_wrong_value_in_the_file_is_named_with_its_line() -> None:
