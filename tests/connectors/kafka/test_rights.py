@@ -15,9 +15,9 @@ from samza_py.connectors.kafka import Kafka, KafkaCheckpoints, Sasl
 from samza_py.errors import ConnectorError
 from samza_py.resolving import resolve
 from samza_py.runtime.container import Container
-from tests.connectors.kafka.test_producer_permissions import grant
+from tests.connectors.kafka.test_producer_permissions import ALLOW, LITERAL, PROTOCOL, grant
 from tests.services.kafka import Cluster
-from tests.services.kafka_clients import new_topic, producer, started
+from tests.services.kafka_clients import ADMIN, client_settings, new_topic, producer, started
 from tests.services.kafka_listeners import PASSWORD, SASL_PLAIN, USER
 from tests.services.kafka_listeners import Kafka as Brokers
 
@@ -25,6 +25,7 @@ pytestmark = pytest.mark.service
 
 PAGE = Path(__file__).parents[3] / "docs" / "kafka.md"
 OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Alter": 7, "DescribeConfigs": 10}
+GROUP = 3
 PARTITIONS = 9
 """More than the checkpoint topic has at first: it has to grow."""
 HEARD_S = 0.5
@@ -55,6 +56,21 @@ async def allow(brokers: Brokers, topic: str, *operations: str) -> None:
         await grant(brokers, topic, OPERATIONS[operation])
 
 
+async def allow_group(brokers: Brokers, group: str) -> None:
+    """Let the user of the tests read a consumer group."""
+    asked = PROTOCOL.CreateAclsRequest(
+        GROUP, group, LITERAL, f"User:{USER}", "*", OPERATIONS["Read"], ALLOW
+    )
+    async with started(ADMIN.AIOKafkaAdminClient(**client_settings(brokers))) as admin:
+        await admin._send_request(asked)
+    await asyncio.sleep(HEARD_S)
+
+
+async def put(brokers: Brokers, topic: str, value: bytes) -> None:
+    async with started(producer(brokers)) as writer:
+        await writer.send_and_wait(topic, value, partition=0)
+
+
 async def ran(brokers: Brokers, source: str) -> list[bytes]:
     """What a job of that user reads of a topic with one message; raises what ends it."""
     sasl = Sasl(USER, Secret(PASSWORD), "PLAIN", allow_unencrypted=True)
@@ -75,11 +91,12 @@ async def ran(brokers: Brokers, source: str) -> list[bytes]:
     return seen
 
 
-async def test_the_rights_of_the_page_are_enough_and_needed(guarded: Cluster) -> None:
+async def test_the_rights_of_the_page_are_enough_and_needed(
+    guarded: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
     brokers = guarded.address
     source = await new_topic(brokers, partitions=PARTITIONS)
-    async with started(producer(brokers)) as writer:
-        await writer.send_and_wait(source, b"1", partition=0)
+    await put(brokers, source, b"1")
     rights: dict[str, list[str]] = {
         source: listed("an input"),
         "copies": [
@@ -100,6 +117,12 @@ async def test_the_rights_of_the_page_are_enough_and_needed(guarded: Cluster) ->
             await allow(brokers, topic, operation)
             await asyncio.sleep(HEARD_S)
     assert await ran(brokers, source) == [b"1"]
+    assert caplog.text.count("lag monitors do not see how far the job has come") == 1
+    caplog.clear()
+    await allow_group(brokers, "guarded")
+    await put(brokers, source, b"2")
+    assert await ran(brokers, source) == [b"2"]
+    assert "lag monitors" not in caplog.text
 
 
 def test_every_right_of_the_page_is_one() -> None:
