@@ -161,7 +161,7 @@ class Brokers:
         make = library("aiokafka.protocol.admin").DescribeConfigsRequest
         answer = await self.ask(make([(kind, topic, None if names is None else list(names))]))
         for code, message, _, _, entries in answer.resources:
-            failed(code, message)
+            failed(code, f"the settings of topic {topic}: {message}")
             return {entry[0]: entry[1] for entry in entries}
         return {}
 
