@@ -321,3 +321,19 @@ async def test_a_job_that_cannot_run_is_refused_in_the_loop_with_all_its_problem
 async def test_a_job_that_is_run_inside_a_loop_is_told_to_be_awaited() -> None:
     with pytest.raises(ConfigError, match=r"job\.run\(\): .*write `await job\.arun\(\)`"):
         Job("orders").run()
+
+
+def test_a_file_in_a_package_finds_what_is_beside_it_and_its_package(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    shop = Path("a_shop/of_orders")
+    shop.mkdir(parents=True)
+    for folder in (shop.parent, shop):
+        (folder / "__init__.py").write_text("")
+    (shop / "names.py").write_text("NAME = 'in-a-package'\n")
+    (shop / "job_in_package.py").write_text(
+        "from a_shop.of_orders.names import NAME\nimport names\n"
+        "from samza_py import Job\njob = Job(NAME)\nassert names.NAME == NAME\n"
+    )
+    assert load_job("a_shop/of_orders/job_in_package.py").name == "in-a-package"
