@@ -1,8 +1,9 @@
-# Every target says what it is about to do. `demo` needs nothing but Python 3.11; `test` starts real
-# servers and needs a JDK and Maven too.
+# Every target says what it is about to do. `demo` needs nothing but Python 3.11; `test` and
+# `demo-kafka` start real servers and need a JDK and Maven too.
 
 DEMO ?= examples.flights
 DEMO_CRASH ?= examples.flights --crash
+DEMO_KAFKA ?= examples.flights_kafka_demo
 BENCH ?= benchmarks
 SIMULATOR ?= tests.simulator
 SEEDS ?= 1-200
@@ -14,7 +15,8 @@ VERSIONS_ARGS ?=
 # What docs/stability.md calls public: the face, the test kit, the connectors, and the protocol with
 # what its signatures name.
 REFERENCE := samza_py samza_py.testing samza_py.testing.conformance \
-        samza_py.connectors.files samza_py.connectors.memory samza_py.connectors.local \
+        samza_py.connectors.files samza_py.connectors.kafka samza_py.connectors.memory \
+        samza_py.connectors.local \
         $(addprefix samza_py.,system consumer producer admin transaction checkpoint store \
         coordination resource message serde policies errors values) \
         '!samza_py\.(connectors|testing)\.\w+\.\w+'
@@ -27,8 +29,8 @@ PYTEST_ARGS ?=
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-crash services test check lint types floors test-memory test-slow simulate bench \
-        instructions versions doctor environment lock reference audit sbom clean
+.PHONY: help demo demo-crash demo-kafka services test check lint types floors test-memory test-slow \
+        simulate bench instructions versions doctor environment lock reference audit sbom clean
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses=8 --dist=worksteal
@@ -50,6 +52,11 @@ demo-crash: ## the same, killed in the middle and started again
 	$(SAY) 'demo-crash: the same job, killed in the middle and started again'
 	$(ENVIRONMENT) run demo
 	@$(BIN)/python -m $(DEMO_CRASH)
+
+demo-kafka: ## from Kafka to Kafka on a real broker, killed on the way (needs a JDK and Maven)
+	$(SAY) 'demo-kafka: flights from Kafka to Kafka, the job killed on the way'
+	$(ENVIRONMENT) dev demo
+	@$(BIN)/python -m $(DEMO_KAFKA)
 
 services: ## fetch the servers of the tests, once for all checkouts (needs a JDK and Maven)
 	$(SAY) 'services: real servers for the tests, in a cache of the user'

@@ -16,6 +16,7 @@ NAMES = (
     "idle",
     "kafka",
     "kafka_trickle",
+    "kafka_footprint",
 )
 
 

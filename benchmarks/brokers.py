@@ -28,23 +28,22 @@ def broker() -> Generator[str]:
         yield next(iter(cluster.address.addresses.values()))
 
 
-def new_topics(address: str, *, orders: int, outputs: int) -> list[str]:
+def new_topics(
+    address: str, *, orders: int, outputs: int, partitions: int = PARTITIONS
+) -> list[str]:
     """A topic with so many orders, and so many empty ones; their names."""
-    return asyncio.run(_new_topics(address, orders, outputs))
+    return asyncio.run(_new_topics(address, orders, outputs, partitions))
 
 
-async def _new_topics(address: str, orders: int, outputs: int) -> list[str]:
+async def _new_topics(address: str, orders: int, outputs: int, partitions: int) -> list[str]:
     names = [f"topic-{uuid.uuid4().hex}" for _ in range(1 + outputs)]
-    admin = ADMIN.AIOKafkaAdminClient(bootstrap_servers=address)
-    await admin.start()
-    await admin.create_topics([ADMIN.NewTopic(name, PARTITIONS, 1) for name in names])
-    await admin.close()
+    await _create(address, names, partitions)
     producer = AIOKAFKA.AIOKafkaProducer(bootstrap_servers=address, max_batch_size=BATCH_BYTES)
     await producer.start()
-    builders = [producer.create_batch() for _ in range(PARTITIONS)]
+    builders = [producer.create_batch() for _ in range(partitions)]
     sent: list[Any] = []
     for number, (key, value) in enumerate(raw_orders(orders)):
-        at = number % PARTITIONS
+        at = number % partitions
         if builders[at].append(key=key, value=value, timestamp=None) is None:
             sent.append(await producer.send_batch(builders[at], names[0], partition=at))
             builders[at] = producer.create_batch()
@@ -56,11 +55,35 @@ async def _new_topics(address: str, orders: int, outputs: int) -> list[str]:
     return names
 
 
+async def _create(address: str, names: list[str], partitions: int, **config: str) -> None:
+    admin = ADMIN.AIOKafkaAdminClient(bootstrap_servers=address)
+    await admin.start()
+    topics = [ADMIN.NewTopic(name, partitions, 1, topic_configs=config) for name in names]
+    await admin.create_topics(topics)
+    await admin.close()
+
+
+def new_large_topic(address: str, *, records: int, size: int) -> str:
+    """A topic of one partition with records of one size."""
+    return asyncio.run(_new_large_topic(address, records, size))
+
+
+async def _new_large_topic(address: str, records: int, size: int) -> str:
+    name = f"topic-{uuid.uuid4().hex}"
+    await _create(address, [name], 1, **{"max.message.bytes": str(2 * size)})
+    producer = AIOKAFKA.AIOKafkaProducer(bootstrap_servers=address, max_request_size=2 * size)
+    await producer.start()
+    for _ in range(records):
+        await producer.send_and_wait(name, b"x" * size, partition=0)
+    await producer.stop()
+    return name
+
+
 async def count_of(address: str, topic: str) -> int:
     """How many records a topic has."""
-    consumer = AIOKAFKA.AIOKafkaConsumer(bootstrap_servers=address)
+    consumer = AIOKAFKA.AIOKafkaConsumer(topic, bootstrap_servers=address)
     await consumer.start()
-    partitions = [AIOKAFKA.TopicPartition(topic, at) for at in range(PARTITIONS)]
+    partitions = list(consumer.assignment())
     ends: dict[Any, int] = await consumer.end_offsets(partitions)
     await consumer.stop()
     return sum(ends.values())

@@ -18,7 +18,7 @@ import json
 import sys
 import zipfile
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,11 +92,13 @@ def expected_lines(data: Path) -> Iterator[Line]:
 # What came out ----------------------------------------------------------------------------------
 
 
-def lines_in(work: Path, output: str) -> Iterator[Mapping[str, Any]]:
-    """The lines of an output's part files."""
-    for part in sorted((work / output).glob("part-*.jsonl")):
-        with part.open(encoding="utf-8") as file:
-            yield from map(json.loads, file)
+def lines_in(work: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The lines of all part files, each with the name of its output."""
+    for output in OUTPUTS:
+        for part in sorted((work / output).glob("part-*.jsonl")):
+            with part.open(encoding="utf-8") as file:
+                for line in file:
+                    yield output, json.loads(line)
 
 
 def line_found(output: str, line: Mapping[str, Any]) -> Line:
@@ -160,26 +162,25 @@ class Count:
         return self.rows > 0 and not (self.lost or self.doubled or self.wrong)
 
 
-def compare(data: Path, work: Path) -> Count:
+def compare(data: Path, lines: Iterable[tuple[str, Mapping[str, Any]]]) -> Count:
     """Hold what came out against what must."""
     count = Count()
     left = Counter(expected_lines(data))
     count.rows = left.total()
     known = frozenset(left)
-    for output in OUTPUTS:
-        for line in lines_in(work, output):
-            count.lines[output] += 1
-            found = line_found(output, line)
-            if left[found] > 0:
-                left[found] -= 1
-                if output != "incomplete":
-                    count.carriers[line["carrier"]].add(output, line)
-            elif found in known:
-                count.doubled += 1
-                count.examples.append(f"doubled: {found}")
-            else:
-                count.wrong += 1
-                count.examples.append(f"wrong: {found}")
+    for output, line in lines:
+        count.lines[output] += 1
+        found = line_found(output, line)
+        if left[found] > 0:
+            left[found] -= 1
+            if output != "incomplete":
+                count.carriers[line["carrier"]].add(output, line)
+        elif found in known:
+            count.doubled += 1
+            count.examples.append(f"doubled: {found}")
+        else:
+            count.wrong += 1
+            count.examples.append(f"wrong: {found}")
     lost = +left
     count.lost = lost.total()
     count.examples += [f"lost: {line}" for line in list(lost)[:5]]
@@ -211,6 +212,15 @@ def told(count: Count, names: Mapping[Line, Line], seconds: float | None) -> Ite
     yield ""
 
 
+def closing(name: str, count: Count) -> str:
+    """The last line of a demo."""
+    dead = count.lines["incomplete"]
+    return (
+        f"demo {name}: in {count.rows}, out {count.out}, dead {dead}, "
+        f"lost {count.lost}, doubled {count.doubled}"
+    )
+
+
 def mean(carrier: Carrier) -> float:
     """Its mean delay at arrival, in minutes."""
     return carrier.minutes / max(1, carrier.flown)
@@ -224,7 +234,7 @@ def main() -> int:
     parser.add_argument("--name", default="flights", help="of the demo, for the closing line")
     parser.add_argument("--seconds", type=float, help="that the job took, for the rate")
     asked = parser.parse_args()
-    count = compare(asked.data, asked.work)
+    count = compare(asked.data, lines_in(asked.work))
     names = table(asked.data, "airlines", ("carrier",), ("name",))
     for line in told(count, names, asked.seconds):
         print(line)
@@ -232,11 +242,7 @@ def main() -> int:
         print(f"  {example}")
     if count.wrong:
         print(f"  {count.wrong} lines are not what the data say")
-    dead = count.lines["incomplete"]
-    print(
-        f"demo {asked.name}: in {count.rows}, out {count.out}, dead {dead}, "
-        f"lost {count.lost}, doubled {count.doubled}"
-    )
+    print(closing(asked.name, count))
     return 0 if count.good else 1
 
 

@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from examples.flights import WORK, build_database, data_folder
+from examples.flights_enriching import WORK, build_database, data_folder
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent

@@ -40,7 +40,6 @@ _FILES = re.compile(r"\.(cfg|csv|ini|ipynb|jsonl?|md|py[ciw]|sh|toml|txt|ya?ml)$
 
 #: Systems that are planned and not there yet, by the module that they will be.
 _PLANNED = {
-    "samza_py.connectors.kafka": "Kafka",
     "samza_py.connectors.kinesis": "Amazon Kinesis",
     "samza_py.connectors.eventhubs": "Azure Event Hubs",
     "samza_py.connectors.elasticsearch": "Elasticsearch",
@@ -144,9 +143,9 @@ def _import_file(place: str) -> ModuleType:
         why = f"hides Python's own module {name} from everything it imports; rename the file"
         raise ConfigError("JOB", why, place)
     refuse_writable_by_all(path)
-    folder = str(path.resolve().parent)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+    for folder in _import_folders(path.resolve()):
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
     spec = importlib.util.spec_from_file_location(name, path.resolve())
     if spec is None or spec.loader is None:
         raise ConfigError("JOB", "is not a Python file; its name must end in .py", place)
@@ -156,6 +155,17 @@ def _import_file(place: str) -> ModuleType:
     with _users_errors(place, str(path.resolve())):
         spec.loader.exec_module(module)
     return module
+
+
+def _import_folders(file: Path) -> list[str]:
+    """Where what a job file imports is looked for, the last one first.
+
+    Beside it, as Python itself does; and for a file in a package, where that package is found.
+    """
+    above = file.parent
+    while (above / "__init__.py").is_file():
+        above = above.parent
+    return [str(above), str(file.parent)] if above != file.parent else [str(above)]
 
 
 def _check_file(path: Path, place: str) -> None:

@@ -252,7 +252,10 @@ def test_an_error_of_the_file_is_kept_as_the_cause(text: str, told: str) -> None
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("from samza_py.connectors.kafka import Kafka\n", "Kafka is planned and not there yet"),
+        (
+            "from samza_py.connectors.eventhubs import EventHubs\n",
+            "Azure Event Hubs is planned and not there yet",
+        ),
         (
             "from samza_py.connectors import kinesis\n",
             "Amazon Kinesis is planned and not there yet",
@@ -265,7 +268,7 @@ def test_a_planned_system_is_told_as_such_with_those_that_are_there(text: str, t
     refused = refusal("orders.py")
     assert refused.startswith("orders.py, line 1: import")
     assert told in refused
-    assert "there are: files, local, memory" in refused
+    assert "there are: files, kafka, local, memory" in refused
 
 
 def test_a_wrong_value_in_the_file_is_named_with_its_line() -> None:
@@ -318,3 +321,19 @@ async def test_a_job_that_cannot_run_is_refused_in_the_loop_with_all_its_problem
 async def test_a_job_that_is_run_inside_a_loop_is_told_to_be_awaited() -> None:
     with pytest.raises(ConfigError, match=r"job\.run\(\): .*write `await job\.arun\(\)`"):
         Job("orders").run()
+
+
+def test_a_file_in_a_package_finds_what_is_beside_it_and_its_package(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    shop = Path("a_shop/of_orders")
+    shop.mkdir(parents=True)
+    for folder in (shop.parent, shop):
+        (folder / "__init__.py").write_text("")
+    (shop / "names.py").write_text("NAME = 'in-a-package'\n")
+    (shop / "job_in_package.py").write_text(
+        "from a_shop.of_orders.names import NAME\nimport names\n"
+        "from samza_py import Job\njob = Job(NAME)\nassert names.NAME == NAME\n"
+    )
+    assert load_job("a_shop/of_orders/job_in_package.py").name == "in-a-package"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import resource
 from typing import Any
 
-from benchmarks.pace import Stopwatch, paced
+from benchmarks.pace import Stopwatch, most_memory_mb, paced
 from samza_py.checkpoint import Checkpoints
 from samza_py.job import Job
 from samza_py.resolved import ResolvedJob
@@ -32,7 +31,7 @@ def run(job: Job[Any], checkpoints: Checkpoints) -> dict[str, float]:
     gc.collect()
     gc.freeze()  # what the benchmark itself holds is not the engine's to walk
     found = paced(lambda: asyncio.run(container.run()))
-    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    rss = most_memory_mb()
     return {"cpu_s": found.cpu_s, "wall_s": found.wall_s, "rss_mb": rss, "pace": found.pace}
 
 

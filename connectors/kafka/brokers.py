@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 from samza_py.connectors.kafka.cluster import Cluster
 from samza_py.connectors.kafka.failures import asking
 from samza_py.connectors.kafka.library import library
+from samza_py.seam import seam
 
 T = TypeVar("T")
 
@@ -124,17 +125,26 @@ class Brokers:
 
         Args:
             request: of aiokafka, or a ``Question``.
-            node: the broker's number; any one by default.
+            node: the broker's number; any one that can be reached by default.
 
         Raises:
             KafkaError: of aiokafka.
         """
         client = self._admin._client
         if node is None:
-            node = client.get_random_node()
+            node = await self._reachable(client)
         elif node < 0:
             raise library("aiokafka.errors").LeaderNotAvailableError("no leader is known")
         return await client.send(node, request)
+
+    async def _reachable(self, client: Any) -> int:
+        nodes = [broker.nodeId for broker in client.cluster.brokers()]
+        seam().random.shuffle(nodes)
+        for node in nodes:
+            if await client.ready(node):
+                found: int = node
+                return found
+        raise library("aiokafka.errors").NodeNotReadyError(f"none of {len(nodes)} can be reached")
 
     async def ask_controller(self, request: Any) -> Any:
         """The same, to the broker that changes topics for the cluster."""
@@ -156,7 +166,7 @@ class Brokers:
         make = library("aiokafka.protocol.admin").DescribeConfigsRequest
         answer = await self.ask(make([(kind, topic, None if names is None else list(names))]))
         for code, message, _, _, entries in answer.resources:
-            failed(code, message)
+            failed(code, f"the settings of topic {topic}: {message}")
             return {entry[0]: entry[1] for entry in entries}
         return {}
 

@@ -76,7 +76,7 @@ class TopicLog:
             first: int = offset
             return first
 
-        what = f"writing to {self.place(partition)}"
+        what = f"writing to {self.topic}[{partition}]"
         return await self._brokers.answered(
             what, partial(self._forgetting, partition, ask), _NOT_APPENDED
         )
@@ -85,7 +85,7 @@ class TopicLog:
         """Where it ends now: everything acknowledged before this call stands before it."""
         at = (self.topic, partition)
         ask = partial(offsets, self._brokers, [at], LATEST, UNCOMMITTED)
-        return (await self._brokers.answered(f"looking at {self.place(partition)}", ask))[at]
+        return (await self._brokers.answered(f"looking at {self.topic}[{partition}]", ask))[at]
 
     async def ends(self, partitions: Collection[int]) -> Mapping[int, int]:
         """The same of many at once, without those that are not there yet."""
@@ -111,7 +111,7 @@ class TopicLog:
         position, loop = start, asyncio.get_running_loop()
         patience_s = self._brokers.cluster.request_timeout_s
         until = loop.time() + patience_s
-        what = f"reading {self.place(partition)}"
+        what = f"reading {self.topic}[{partition}]"
         while position < end:
             ask = partial(self._fetch, partition, position)
             try:
@@ -122,8 +122,8 @@ class TopicLog:
                 if type(error.__cause__).__name__ != "OffsetOutOfRangeError":
                     raise
                 raise CheckpointError(
-                    f"{what}: offset {position} is not there; the topic was deleted and made "
-                    "again, or records were deleted"
+                    f"reading {self.place(partition)}: offset {position} is not there; the "
+                    "topic was deleted and made again, or records were deleted"
                 ) from error
             if reached > position:
                 position, until = reached, loop.time() + patience_s
@@ -131,7 +131,10 @@ class TopicLog:
             elif known >= end:
                 return  # Compaction has left nothing more before the end.
             elif loop.time() > until:
-                raise UnavailableError(f"{what}: it goes up to {known}, but {end} was acknowledged")
+                raise UnavailableError(
+                    f"reading {self.place(partition)}: it goes up to {known}, but {end} was "
+                    "acknowledged"
+                )
 
     async def _fetch(self, partition: int, position: int) -> tuple[int, list[Record], int]:
         """The end as the leader knows it, some records, and the position behind them."""

@@ -35,6 +35,10 @@ MAX_COMMIT_BYTES: Final = 64 << 20
 CONFIG: Final = {
     "cleanup.policy": "compact",
     "max.message.bytes": str(MAX_COMMIT_BYTES),
+    # What was acknowledged is not to be given up for being available.
+    "unclean.leader.election.enable": "false",
+    # How long a deletion is seen: nobody may read for longer (see ``checkpoint_owner.catch_up``).
+    "delete.retention.ms": str(24 * 60 * 60 * 1000),
     # No smaller than a batch may be. Only closed segments are compacted: at the latest in a day.
     "segment.bytes": str(128 << 20),
     "segment.ms": str(24 * 60 * 60 * 1000),
@@ -58,6 +62,8 @@ class CheckpointTopic:
         self._replicas = BROKERS_DEFAULT if replicas is None else replicas
         self._partitions: dict[str, int] = {}
         self._position = 0
+        self._count = 0
+        self._wanted: list[str] = []
         self._ready = False
         self._lock = asyncio.Lock()
 
@@ -69,18 +75,19 @@ class CheckpointTopic:
             CheckpointError: the topic is another job's, or would lose checkpoints.
             ConnectorError: the brokers refuse.
         """
-        async with self._lock:
-            if not self._ready:
-                await self._make_ready()
-            if task not in self._partitions:
-                await self._refresh()
-            if task not in self._partitions:
-                record = encode(Named(VERSION, self._job, task))
-                await self.log.append(DIRECTORY, [(new_key("task"), record)])
-                await self._refresh()
-            partition = self._partitions[task]
-            await self._grow(partition + 1)
-            return partition
+        self._wanted.append(task)
+        try:
+            async with self._lock:
+                if not self._ready:
+                    await self._make_ready()
+                if task not in self._partitions:
+                    await self._register()
+                partition = self._partitions[task]
+                if partition >= self._count:
+                    await self._grow(len(self._partitions) + 1)
+                return partition
+        finally:
+            self._wanted.remove(task)
 
     async def partitions(self) -> Mapping[str, int]:
         """The partitions of all tasks; none where there is no topic. Makes nothing."""
@@ -115,6 +122,15 @@ class CheckpointTopic:
             )
         self.log.limit = int(config.get("max.message.bytes") or self.log.limit)
         self._ready = True
+
+    async def _register(self) -> None:
+        """Give all tasks that wait here a place in the directory."""
+        await self._refresh()
+        new = [task for task in dict.fromkeys(self._wanted) if task not in self._partitions]
+        if new:
+            names = [encode(Named(VERSION, self._job, task)) for task in new]
+            await self.log.append(DIRECTORY, [(new_key("task"), name) for name in names])
+            await self._refresh()
 
     async def _refresh(self) -> None:
         end = await self.log.end(DIRECTORY)
@@ -153,10 +169,13 @@ class CheckpointTopic:
                 if library("aiokafka.errors").for_code(code).__name__ != "InvalidPartitionsError":
                     failed(code, message)  # The other means: another container was faster.
 
-        async def usable() -> None:
-            if await look() < count:
+        async def usable() -> int:
+            if (there := await look()) < count:
                 raise library("aiokafka.errors").LeaderNotAvailableError(topic)
+            return there
 
-        if await self._brokers.answered(f"looking at topic {topic}", look) < count:
+        self._count = await self._brokers.answered(f"looking at topic {topic}", look)
+        if self._count < count:
             await self._brokers.answered(f"adding partitions to topic {topic}", ask)
-            await self._brokers.answered(f"waiting for partitions of topic {topic}", usable)
+            what = f"waiting for partitions of topic {topic}"
+            self._count = await self._brokers.answered(what, usable)

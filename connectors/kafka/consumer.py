@@ -8,6 +8,7 @@ from typing import Any
 
 from samza_py.checkpoint import Claim
 from samza_py.connectors.kafka.cluster import Cluster
+from samza_py.connectors.kafka.lag import GroupOffsets
 from samza_py.connectors.kafka.offsets import parsed
 from samza_py.connectors.kafka.reader import Reader, Seat, topic_partition
 from samza_py.consumer import Consumer, Fetched, Room
@@ -32,6 +33,8 @@ class KafkaConsumer(Consumer):
         self._seats: dict[TaskPartition, tuple[Reader, Seat]] = {}
         self._ended: set[TaskPartition] = set()
         self._assigning = asyncio.Lock()
+        self._group = ""
+        self._offsets = GroupOffsets(cluster, physical)
 
     async def aopen(self) -> None:
         """Connect.
@@ -44,6 +47,7 @@ class KafkaConsumer(Consumer):
 
     async def aclose(self) -> None:
         """Disconnect, within a bound."""
+        await self._offsets.aclose()
         readers, self._readers = self._readers, []
         for reader in readers:
             await reader.aclose()
@@ -58,6 +62,7 @@ class KafkaConsumer(Consumer):
             UnavailableError: another client was needed, and no broker can be reached.
             CorruptCheckpointError: a position is no offset of Kafka.
         """
+        self._group = claim.job
         starts = {key: _start(position) for key, position in positions.items()}
         seats = {key: self._seat(key, start) for key, start in starts.items() if start is not None}
         async with self._assigning:  # else two tasks could be given one place in a reader
@@ -77,6 +82,13 @@ class KafkaConsumer(Consumer):
         """Stop reading these."""
         self._forget(partitions)
         self._ended.difference_update(partitions)
+        for key in partitions:
+            self._offsets.forget(key)
+
+    async def on_checkpoint(self, positions: Mapping[TaskPartition, Position]) -> None:
+        """Show them to lag monitors, in a while."""
+        if self._group:
+            self._offsets.note(self._group, positions)
 
     async def poll(self, wanted: Mapping[TaskPartition, Room]) -> Mapping[TaskPartition, Fetched]:
         """Take what was read; waits, for half a second at most, until there is something.

@@ -38,10 +38,7 @@ def library(module: str = "aiokafka") -> Any:
     Raises:
         ConfigError: it is not installed; says how to get it.
     """
-    logger = logging.getLogger("aiokafka")
-    if logger.level == logging.NOTSET and not logger.handlers:
-        logger.addHandler(_Complaints())
-        logger.propagate = False
+    listen(logging.getLogger("aiokafka"))
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -49,6 +46,14 @@ def library(module: str = "aiokafka") -> Any:
             raise
         why = "needs aiokafka, which is not installed: pip install 'samza-py[kafka]'"
         raise ConfigError("connectors.kafka", why) from None
+
+
+def listen(logger: logging.Logger) -> None:
+    """Hear what the library logs, and keep it from the log; not where users have set it up."""
+    theirs = [one for one in logger.handlers if not isinstance(one, logging.NullHandler)]
+    if logger.level == logging.NOTSET and not theirs:
+        logger.addHandler(_Complaints())
+        logger.propagate = False
 
 
 @contextmanager

@@ -69,7 +69,7 @@ class Kafka(System):
     request_timeout: Duration = "30s"
     delivery_timeout: Duration = "2m"
     max_request_bytes: Size = "1MiB"
-    max_fetch_bytes: Size = "1MiB"
+    max_fetch_bytes: Size = "256KiB"
     fetch_min_bytes: Size | None = None
     fetch_wait: Duration | None = None
     client_id: str = "samza-py"

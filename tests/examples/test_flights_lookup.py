@@ -13,7 +13,7 @@ import pytest
 from tests.examples.small_year import small_year, write_data
 
 if TYPE_CHECKING:
-    from examples.flights import Lookup
+    from examples.flights_enriching import Lookup
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Lookup:
     data = write_data(small_year(1), folder / "data")
     # The job file looks for its data as it is imported.
     monkeypatch.setenv("FLIGHTS_DATA", str(data))
-    from examples.flights import Lookup, build_database
+    from examples.flights_enriching import Lookup, build_database
 
     build_database(folder / "lookup.sqlite", data)
     return Lookup(folder / "lookup.sqlite")

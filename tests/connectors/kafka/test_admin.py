@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -209,12 +209,31 @@ async def test_nothing_waits_longer_than_the_request_timeout(own_kafka: Cluster)
     async with KafkaAdmin(cluster.cluster, {"orders": topic}) as admin:
         await admin.bounds([ZERO])
         own_kafka.node(1).pause()
+        await asyncio.sleep(0.1)
         try:
             async with asyncio.timeout(3):
                 with pytest.raises(UnavailableError):
                     await admin.bounds([ZERO])
         finally:
             own_kafka.node(1).resume()
+
+
+@pytest.mark.service
+async def test_one_broker_of_three_may_be_away(three_brokers: Cluster) -> None:
+    kafka = three_brokers.address
+    name = await new_topic(kafka, partitions=3, replicas=3)
+    async with asked(kafka, name) as admin:
+        first = await admin.partitions("orders")
+        await asyncio.to_thread(three_brokers.node(1).kill)
+        for _ in range(20):
+            assert await admin.partitions("orders") == first
+        for _ in range(100):  # those that it led have another leader in a moment
+            with suppress(UnavailableError):
+                assert len(await admin.bounds(list(first))) == 3
+                break
+            await asyncio.sleep(0.1)
+        else:
+            pytest.fail("nobody took over")
 
 
 async def test_nobody_there_is_unavailable() -> None:

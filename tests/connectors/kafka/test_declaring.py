@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from pathlib import Path
 from typing import Any, cast
@@ -10,6 +11,7 @@ import pytest
 
 from samza_py import Job, Secret
 from samza_py.connectors.kafka import Kafka, KafkaTopic, Sasl, Tls
+from samza_py.connectors.kafka.library import complaints, listen
 from samza_py.connectors.kafka.security import security_settings
 from samza_py.errors import ConfigError
 from samza_py.resolving import Sources, resolve
@@ -110,3 +112,26 @@ def test_what_stands_outside_reaches_the_cluster() -> None:
     assert system.sasl is not None
     assert system.sasl.password == PASSWORD
     assert resolved.streams["kafka.orders"].physical == "orders-v2"
+
+
+@pytest.mark.parametrize(
+    ("level", "handlers", "heard"),
+    [
+        (logging.NOTSET, [], True),
+        (logging.NOTSET, [logging.NullHandler()], True),
+        (logging.WARNING, [], False),
+        (logging.NOTSET, [logging.StreamHandler()], False),
+    ],
+)
+def test_what_the_library_logs_is_heard_and_not_repeated_unless_the_user_wants_it(
+    level: int, handlers: list[logging.Handler], heard: bool
+) -> None:
+    logger = logging.Logger("aiokafka", level)  # noqa: LOG001
+    for handler in handlers:
+        logger.addHandler(handler)
+    with complaints() as said:
+        listen(logger)
+        listen(logger)
+        logger.error("Unable to connect: %s", OSError("refused"))
+    assert logger.propagate is not heard
+    assert [str(one) for one in said] == (["refused"] if heard else [])

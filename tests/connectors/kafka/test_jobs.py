@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from samza_py import DeadLetter, Job, Message, Record
-from samza_py.connectors.kafka import Kafka
+from samza_py.connectors.kafka import Kafka, lag
 from samza_py.errors import ConnectorError, PositionLostError
 from samza_py.resolving import resolve
 from samza_py.runtime.container import Container
@@ -230,3 +230,62 @@ async def test_partitions_that_come_while_a_job_runs_are_read(kafka: Brokers) ->
             await writer.send_and_wait(source, b"second", partition=1)
         found = await read(kafka, target, 2)
     assert [record.value for record in found] == [b"first", b"second"]
+
+
+async def test_lag_monitors_see_how_far_a_job_has_come(kafka: Brokers) -> None:
+    system, job = shop(kafka, "lag")
+    source = await new_topic(kafka, partitions=2)
+    orders = system.topic("orders", physical=source)
+    seen: list[bytes] = []
+
+    @job.task(orders)
+    async def look(order: Message[bytes, bytes]) -> None:
+        seen.append(order.value)
+
+    @job.task(orders)
+    async def audit(order: Message[bytes, bytes]) -> None:
+        seen.append(order.value)
+
+    await put(kafka, source, b"1", b"2", b"3")
+    async with running(job):
+        async with started(ADMIN.AIOKafkaAdminClient(**client_settings(kafka))) as admin:
+            while await committed(admin, job.name) != {(source, 0): 3}:  # noqa: ASYNC110
+                await asyncio.sleep(0.2)
+        await put(kafka, source, b"4")
+        while len(seen) < 8:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    async with started(ADMIN.AIOKafkaAdminClient(**client_settings(kafka))) as admin:
+        assert await committed(admin, job.name) == {(source, 0): 4}
+        described = await admin.describe_consumer_groups([job.name])
+    assert not described[0].groups[0][5], "it has no members"
+
+
+async def committed(admin: Any, group: str) -> dict[tuple[str, int], int]:
+    """What the group of a job shows of the partitions that have messages."""
+    try:
+        found = await admin.list_consumer_group_offsets(group)
+    except CLIENTS.errors.GroupCoordinatorNotAvailableError:  # the broker makes its first group
+        return {}
+    return {(at.topic, at.partition): one.offset for at, one in found.items() if one.offset > 0}
+
+
+async def test_a_group_that_may_not_be_written_costs_one_warning(
+    kafka: Brokers, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lag, "EVERY_S", 0.1)
+    system, job = shop(kafka, "lag")
+    source = await new_topic(kafka)
+    orders = system.topic("orders", physical=source)
+
+    @job.task(orders)
+    async def look(order: Message[bytes, bytes]) -> None: ...
+
+    # A member of the group by another client: the broker refuses offsets of outsiders then.
+    settings = {**client_settings(kafka), "group_id": job.name}
+    member = CLIENTS.AIOKafkaConsumer(await new_topic(kafka), **settings)
+    async with started(member), running(job):
+        for number in range(4):
+            await put(kafka, source, b"%d" % number)
+            await asyncio.sleep(0.4)
+    said = [r.getMessage() for r in caplog.records if "lag monitors" in r.getMessage()]
+    assert len(said) == 1

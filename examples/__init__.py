@@ -1,0 +1,1 @@
+"""Jobs to run as they stand, and what shows that they are right."""
