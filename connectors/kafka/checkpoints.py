@@ -194,7 +194,7 @@ class KafkaCheckpointStore(CheckpointStore):
                 why = "the broker that was asked does not know it yet"
                 raise UnavailableError(f"{log.place(partition)}: {why}")
             return None  # it has a name already, and is about to get its partition
-        history = self._seen.get(partition) or History(log.place(partition), entries=False)
+        history = self._seen.get(partition) or History(log.place(partition), task, entries=False)
         await catch_up(history, log, partition, end)
         self._seen[partition] = history
         return newest(history)

@@ -281,6 +281,19 @@ async def test_a_commit_that_is_too_large_is_not_written(kafka: Address) -> None
 
 
 @pytest.mark.service
+async def test_what_has_to_be_deleted_does_not_make_a_commit_too_large(kafka: Address) -> None:
+    config = {"cleanup.policy": "compact", "max.message.bytes": "10000"}
+    where = place(kafka, await new_topic(kafka, partitions=2, config=config))
+    keys = [b"%03d" % number for number in range(120)]
+    async with opened(where) as store:
+        claim, _ = await store.open(Grant(TASK))
+        for number in range(1, 5):
+            changes = {STORE: [(key, b"%d" % number) for key in keys]}
+            await store.write(claim, commit(claim, number), changes)
+        assert await restored(store, claim, "4") == dict.fromkeys(keys, b"4")
+
+
+@pytest.mark.service
 async def test_what_is_damaged_is_said_with_its_place(kafka: Address) -> None:
     where = place(kafka)
     topic = where.topic_of("job")
