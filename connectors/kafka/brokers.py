@@ -23,6 +23,9 @@ T = TypeVar("T")
 AGAIN_S: Final = 0.1
 """How long to wait before a question is asked again at another broker."""
 
+CONNECTION_SHARE: Final = 0.9
+"""After this share of the request timeout the connection that has not answered is closed."""
+
 EARLIEST: Final = -2
 LATEST: Final = -1
 NO_OFFSET: Final = -1
@@ -77,7 +80,9 @@ class Brokers:
 
     async def start(self) -> None:
         """Connect. Raises what ``Cluster.started`` raises."""
-        self._admin = await self.cluster.started("AIOKafkaAdminClient")
+        # Before our own deadline, which closes nothing: a connection may be dead without a word.
+        timeout_s = CONNECTION_SHARE * self.cluster.request_timeout_s
+        self._admin = await self.cluster.started("AIOKafkaAdminClient", timeout_s)
 
     async def stop(self) -> None:
         """Close all connections, within a bound; may be called without ``start``."""

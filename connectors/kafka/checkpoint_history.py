@@ -30,6 +30,7 @@ from samza_py.connectors.kafka.checkpoint_records import (
     term_of,
     unknown,
 )
+from samza_py.errors import CheckpointError
 
 Entries = dict[bytes, bytes]
 """The key of the record that is an entry, by the key in the store."""
@@ -40,6 +41,7 @@ class History:
 
     Args:
         where: its name, for errors: ``topic[3]``.
+        task: whose it is.
         entries: whether entries of stores, and what is dead, are kept track of; an owner does.
 
     Attributes:
@@ -54,7 +56,7 @@ class History:
         counted: whether the checkpoint that ``expect`` was told of has been found to count.
     """
 
-    def __init__(self, where: str, *, entries: bool) -> None:
+    def __init__(self, where: str, task: str, *, entries: bool) -> None:
         self.position = 0
         self.term = -1
         self.claim: bytes | None = None
@@ -65,6 +67,7 @@ class History:
         self.counted = False
         self._expected = b""
         self._where = where
+        self._task = task
         self.tracks = entries
         self._commit_key: bytes | None = None
 
@@ -76,6 +79,7 @@ class History:
 
         Raises:
             CorruptCheckpointError: one cannot be read.
+            CheckpointError: the partition is another task's.
         """
         deleted = {record.key for record in records if record.value is None}
         foreign = {key for key in deleted if self.dead.pop(key, key) is not None}
@@ -116,6 +120,11 @@ class History:
         if claim.seen < self.term:
             self._dies(record.key)
             return
+        if claim.task != self._task:
+            raise CheckpointError(
+                f"{self.place(record.offset)}: claimed for task {claim.task}, and read for "
+                f"{self._task}; was the topic deleted and made again under the job? Start it anew"
+            )
         if self.claim is not None:
             self._dies(self.claim)
         self.term, self.claim = record.offset, record.key

@@ -7,17 +7,16 @@ may stand in the log or still come to stand there: the caller has to find out, n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
 from samza_py.connectors.kafka.brokers import LATEST, Brokers, failed
 from samza_py.connectors.kafka.checkpoint_records import Record
 from samza_py.connectors.kafka.library import library
-from samza_py.connectors.kafka.offsets import UNCOMMITTED, offsets
+from samza_py.connectors.kafka.offsets import UNCOMMITTED, At, offsets
 from samza_py.connectors.kafka.topic_ids import topics_there
 from samza_py.errors import CheckpointError, RejectedError, UnavailableError
-from samza_py.seam import seam
 
 CODECS: Final = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 
@@ -26,6 +25,8 @@ _WAIT_MS: Final = 100
 _FETCH_BYTES: Final = 4 << 20
 _FORMAT: Final = 2
 _ONE_BATCH: Final = (1 << 31) - 1
+#: A broker refuses a time that is an hour ahead of its own: no clock of ours has a say here.
+_NO_TIME: Final = -1
 #: A broker that has not heard of a new partition has not appended anything. An answer that the
 #: leader has changed can come after it has: then nothing is known.
 _NOT_APPENDED: Final = ("UnknownTopicOrPartitionError",)
@@ -85,6 +86,18 @@ class TopicLog:
         at = (self.topic, partition)
         ask = partial(offsets, self._brokers, [at], LATEST, UNCOMMITTED)
         return (await self._brokers.answered(f"looking at {self.topic}[{partition}]", ask))[at]
+
+    async def ends(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """The same of many at once, without those that are not there yet."""
+
+        async def ask() -> Mapping[At, int]:
+            found = (await topics_there(self._brokers, [self.topic])).get(self.topic)
+            there = () if found is None else found.leaders
+            wanted = [(self.topic, one) for one in partitions if one in there]
+            return await offsets(self._brokers, wanted, LATEST, UNCOMMITTED)
+
+        told = await self._brokers.answered(f"looking at topic {self.topic}", ask)
+        return {partition: end for (_, partition), end in told.items()}
 
     async def read(
         self, partition: int, start: int, end: int
@@ -169,9 +182,8 @@ class TopicLog:
             base_sequence=-1,
             batch_size=_ONE_BATCH,
         )
-        now_ms = seam().now_ms()
         for number, (key, value) in enumerate(records):
-            builder.append(number, now_ms, key, value, [])
+            builder.append(number, _NO_TIME, key, value, [])
         batch = bytes(builder.build())
         if len(batch) > self.limit:
             raise RejectedError(

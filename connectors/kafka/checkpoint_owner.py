@@ -105,7 +105,7 @@ class Owner:
         self.partition = partition
         self.epoch = -1
         self.released = False
-        self.history = History(log.place(partition), entries=True)
+        self.history = History(log.place(partition), task, entries=True)
         self._log = log
         self._task = task
         self._term = -1
@@ -138,18 +138,27 @@ class Owner:
             if self._uncertain:
                 await self._renew()
             records = self._commit(checkpoint, changes)
+            deletions = self._deletions(len(records))
             # From here on until there is an answer, cancellation too leaves it unknown.
             self._uncertain = True
             try:
-                first = await self._log.append(self.partition, records)
-            except RejectedError as error:
-                self._uncertain = False
-                raise CheckpointError(
-                    f"task {self._task}: its commit is too large: {error}. Commit more often "
-                    "(commit_interval), or allow the topic larger batches"
-                ) from error
+                first = await self._log.append(self.partition, [*records, *deletions])
+                records = [*records, *deletions]
+            except RejectedError:
+                first = await self._append_alone(records)
             await self._take_in(first, records)
             self._uncertain = False
+
+    async def _append_alone(self, records: Records) -> int:
+        """Without deletions beside it: they can wait for a smaller commit."""
+        try:
+            return await self._log.append(self.partition, records)
+        except RejectedError as error:
+            self._uncertain = False
+            raise CheckpointError(
+                f"task {self._task}: its commit is too large: {error}. Commit more often "
+                "(commit_interval), or allow the topic larger batches"
+            ) from error
 
     async def settle(self) -> None:
         """See to it that no write of unknown outcome takes effect any more.
@@ -266,10 +275,12 @@ class Owner:
         ]
         for index, entry in enumerate(entries):
             records.append((entry_key(term, sequence, index), encode(entry)))
-        # Twice: a change can leave two dead records, what it replaced and itself.
-        most = max(DELETIONS, 2 * len(entries) + 2)
-        records += [(key, None) for key in islice(self.history.dead, most)]
         return records
+
+    def _deletions(self, beside: int) -> Records:
+        """Dead records to delete beside a commit of so many records, the oldest first."""
+        # Twice: a change can leave two dead records, what it replaced and itself.
+        return [(key, None) for key in islice(self.history.dead, max(DELETIONS, 2 * beside))]
 
 
 async def claimed(log: TopicLog, partition: int, task: str) -> Owner:

@@ -33,7 +33,7 @@ from samza_py.connectors.kafka.checkpoint_history import History
 from samza_py.connectors.kafka.checkpoint_owner import Owner, catch_up, claimed, newest
 from samza_py.connectors.kafka.checkpoint_topic import CheckpointTopic
 from samza_py.connectors.kafka.topics import is_topic_name
-from samza_py.errors import CheckpointError, ConfigError, FencedError
+from samza_py.errors import CheckpointError, ConfigError, FencedError, UnavailableError
 from samza_py.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -159,12 +159,16 @@ class KafkaCheckpointStore(CheckpointStore):
         """The newest checkpoints; see ``CheckpointStore.read``."""
         found: dict[str, Checkpoint] = {}
         async with self._reading:
-            partitions = await self._topic.partitions()
-            for task in partitions if tasks is None else tasks:
-                if task in partitions:
-                    checkpoint = await self._read(task, partitions[task])
-                    if checkpoint is not None:
-                        found[task] = checkpoint
+            known = await self._topic.partitions()
+            asked = known if tasks is None else tasks
+            wanted = {task: known[task] for task in asked if task in known}
+            for task in wanted:
+                await self._settle(task)
+            ends = await self._topic.log.ends(wanted.values())
+            for task, partition in wanted.items():
+                checkpoint = await self._read(task, partition, ends.get(partition))
+                if checkpoint is not None:
+                    found[task] = checkpoint
         return found
 
     async def release(self, claim: Claim) -> None:
@@ -174,16 +178,24 @@ class KafkaCheckpointStore(CheckpointStore):
         if self._owners.get(claim.task) is owner:
             del self._owners[claim.task]
 
-    async def _read(self, task: str, partition: int) -> Checkpoint | None:
+    async def _settle(self, task: str) -> None:
         owner = self._owners.get(task)
         if owner is not None:
             try:
                 await owner.settle()
-            except FencedError:
-                del self._owners[task]  # A newer owner's claim has settled it.
+            except FencedError:  # A newer owner's claim has settled it; ours, perhaps.
+                if self._owners.get(task) is owner:
+                    del self._owners[task]
+
+    async def _read(self, task: str, partition: int, end: int | None) -> Checkpoint | None:
         log = self._topic.log
-        history = self._seen.get(partition) or History(log.place(partition), entries=False)
-        await catch_up(history, log, partition, await log.end(partition))
+        if end is None:
+            if task in self._owners or partition in self._seen:
+                why = "the broker that was asked does not know it yet"
+                raise UnavailableError(f"{log.place(partition)}: {why}")
+            return None  # it has a name already, and is about to get its partition
+        history = self._seen.get(partition) or History(log.place(partition), task, entries=False)
+        await catch_up(history, log, partition, end)
         self._seen[partition] = history
         return newest(history)
 

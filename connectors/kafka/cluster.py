@@ -37,11 +37,15 @@ class Cluster:
         """Its name and address, for messages."""
         return f"{self.name} at {self.bootstrap_servers}"
 
-    async def started(self, kind: str, **settings: Any) -> Any:
+    async def started(
+        self, kind: str, request_timeout_s: float | None = None, **settings: Any
+    ) -> Any:
         """A client of aiokafka, started.
 
         Args:
             kind: a class of aiokafka; ``AIOKafkaAdminClient`` too.
+            request_timeout_s: after which a connection without an answer is closed; that of the
+                cluster by default.
             settings: beside those that all have in common.
 
         Raises:
@@ -52,10 +56,11 @@ class Cluster:
         key = f"systems.{self.name}"
         security = await seam().in_thread(security_settings, self.tls, self.sasl, key)
         admin = kind == "AIOKafkaAdminClient"
+        timeout_s = self.request_timeout_s if request_timeout_s is None else request_timeout_s
         client = getattr(library("aiokafka.admin" if admin else "aiokafka"), kind)(
             bootstrap_servers=[one.strip() for one in self.bootstrap_servers.split(",")],
             client_id=self.client_id,
-            request_timeout_ms=int(self.request_timeout_s * 1000),
+            request_timeout_ms=int(timeout_s * 1000),
             **security,
             **settings,
         )

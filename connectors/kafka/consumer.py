@@ -32,6 +32,7 @@ class KafkaConsumer(Consumer):
         self._readers: list[Reader] = []
         self._seats: dict[TaskPartition, tuple[Reader, Seat]] = {}
         self._ended: set[TaskPartition] = set()
+        self._assigning = asyncio.Lock()
         self._group = ""
         self._offsets = GroupOffsets(cluster, physical)
 
@@ -64,17 +65,18 @@ class KafkaConsumer(Consumer):
         self._group = claim.job
         starts = {key: _start(position) for key, position in positions.items()}
         seats = {key: self._seat(key, start) for key, start in starts.items() if start is not None}
-        homes = await self._homes(seats)
-        # From here on without an await: a poll must not see seats that nobody reads.
-        self._forget(starts.keys() - seats.keys())
-        self._ended = (self._ended - seats.keys()) | (starts.keys() - seats.keys())
-        placed: dict[Reader, list[Seat]] = {}
-        for key, reader in homes.items():
-            reader.place(seats[key])
-            self._seats[key] = (reader, seats[key])
-            placed.setdefault(reader, []).append(seats[key])
-        for reader, some in placed.items():
-            reader.read_on(some)
+        async with self._assigning:  # else two tasks could be given one place in a reader
+            homes = await self._homes(seats)
+            # From here on without an await: a poll must not see seats that nobody reads.
+            self._forget(starts.keys() - seats.keys())
+            self._ended = (self._ended - seats.keys()) | (starts.keys() - seats.keys())
+            placed: dict[Reader, list[Seat]] = {}
+            for key, reader in homes.items():
+                reader.place(seats[key])
+                self._seats[key] = (reader, seats[key])
+                placed.setdefault(reader, []).append(seats[key])
+            for reader, some in placed.items():
+                reader.read_on(some)
 
     async def revoke(self, partitions: Collection[TaskPartition]) -> None:
         """Stop reading these."""

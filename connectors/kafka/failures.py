@@ -107,6 +107,7 @@ async def closed(client: Any, logger: logging.Logger, name: str) -> None:
     """
     stop = client.close if hasattr(client, "close") else client.stop
     stopping = asyncio.ensure_future(stop())
+    clean = False
     try:
         await asyncio.wait((stopping,), timeout=CLOSE_S)
     finally:
@@ -114,6 +115,8 @@ async def closed(client: Any, logger: logging.Logger, name: str) -> None:
             stopping.cancel()
         elif stopping.cancelled() or stopping.exception() is not None:
             logger.debug("closing %s failed", name)
+        else:
+            clean = True
         connection = getattr(client, "_client", None) or getattr(client, "client", None)
-        if connection is not None and (not stopping.done() or stopping.cancelled()):
+        if connection is not None and not clean:
             await asyncio.wait((asyncio.ensure_future(connection.close()),), timeout=CLOSE_S)

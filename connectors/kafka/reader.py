@@ -11,6 +11,7 @@ a partition in the seats, and one on its way for those that are read.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
@@ -22,6 +23,8 @@ from samza_py.connectors.kafka.offsets import before, parsed
 from samza_py.consumer import Fetched, Room
 from samza_py.errors import ConnectorError, PositionLostError, UnavailableError
 from samza_py.message import Headers, Message, Partition, Received, size_of
+
+logger = logging.getLogger(__name__)
 
 WAIT_S: Final = 0.5
 """How long a fill waits for messages: so long may a marker at the end of a log go unnoticed."""
@@ -155,12 +158,15 @@ class Reader:
         self._seats: dict[Any, Seat] = {}
         self._assigned: set[Any] = set()
         self._heard = 0
-        self._heard_at = 0.0
+        self._silent_s = 0.0
 
     async def aopen(self) -> None:
         """Connect. Raises ``UnavailableError`` or ``ConnectorError``."""
+        self._client = await self._connected()
+
+    async def _connected(self) -> Any:
         cluster = self._cluster
-        self._client = await cluster.started(
+        client = await cluster.started(
             "AIOKafkaConsumer",
             group_id=None,
             enable_auto_commit=False,
@@ -170,9 +176,18 @@ class Reader:
             fetch_max_wait_ms=int(cluster.fetch_wait_s * 1000),
             max_partition_fetch_bytes=cluster.max_fetch_bytes,
         )
-        fetcher = self._client._fetcher
+        fetcher = client._fetcher
         if type(getattr(fetcher, "_records", None)) is OrderedDict:
             fetcher._records = _Fetched(self._seats)
+        return client
+
+    async def _renew(self) -> None:
+        """The library fetches no more, by an error of its own: read on by another client."""
+        logger.warning("the client that reads from %s has died and is made anew", self._cluster.at)
+        made = await self._connected()
+        dead, self._client = self._client, made
+        self._assign()
+        await self._cluster.stopped(dead)
 
     async def aclose(self) -> None:
         """Disconnect, within a bound."""
@@ -208,7 +223,7 @@ class Reader:
 
     def _assign(self) -> None:
         self._assigned = set(self._seats)
-        self._heard_at = asyncio.get_running_loop().time()
+        self._silent_s = 0.0
         if not self._seats:
             self._client.unsubscribe()
             return
@@ -240,13 +255,22 @@ class Reader:
         if not self._seats:
             await asyncio.sleep(WAIT_S)
             return
+        if self._client._fetcher.error_future.done():
+            await self._renew()
+        loop, fetcher = asyncio.get_running_loop(), self._client._fetcher
+        began = loop.time()
         try:
             drained = await self._client.getmany(timeout_ms=int(WAIT_S * 1000))
+        except asyncio.CancelledError:
+            # The library keeps what we waited for until the next answer, which may never come.
+            for waiter in list(fetcher._fetch_waiters):
+                waiter.cancel()
+            raise
         except Exception as error:
             self._failed(error)
             return
         await self._keep(drained)
-        self._refuse_silence()
+        self._refuse_silence(loop.time() - began)
 
     async def _keep(self, drained: Mapping[Any, Sequence[Any]]) -> None:
         for topic, records in drained.items():
@@ -274,15 +298,18 @@ class Reader:
         for seat in at_fault:
             seat.fail(_failure(error, seat))
 
-    def _refuse_silence(self) -> None:
-        now = asyncio.get_running_loop().time()
+    def _refuse_silence(self, waited_s: float) -> None:
+        """Count what was waited here alone: nothing is heard while nobody has room, or asks."""
         reading = [topic for topic, seat in self._seats.items() if not seat.paused]
         heard = max((self._client.last_poll_timestamp(one) or 0 for one in reading), default=0)
         if not reading or heard != self._heard:
-            self._heard, self._heard_at = heard, now
-        elif now - self._heard_at > SILENT_S + self._cluster.fetch_wait_s:
-            silent = now - self._heard_at
-            raise UnavailableError(f"{self._cluster.at} has not answered for {silent:.0f} s")
+            self._heard, self._silent_s = heard, 0.0
+            return
+        self._silent_s += min(waited_s, 2 * WAIT_S)  # more is a loop that was held up
+        if self._silent_s > SILENT_S + self._cluster.fetch_wait_s:
+            raise UnavailableError(
+                f"{self._cluster.at} has not answered for {self._silent_s:.0f} s"
+            )
 
 
 def _concerns(error: Exception, seat: Seat) -> bool:

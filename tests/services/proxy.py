@@ -28,6 +28,7 @@ class Proxy:
         self._open.set()
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
+        self._generation = 0
 
     @property
     def port(self) -> int:
@@ -43,6 +44,10 @@ class Proxy:
     def go_on(self) -> None:
         """End that; what was held up goes on its way."""
         self._open.set()
+
+    def lose(self) -> None:
+        """Let nothing through on the connections there are, for ever. New ones are as before."""
+        self._generation += 1
 
     def cut(self) -> None:
         """Break every connection there is, wherever it stands. New ones are taken."""
@@ -78,11 +83,14 @@ class Proxy:
             back.transport.abort()
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        generation = self._generation
         while data := await reader.read(CHUNK_BYTES):
             pause_s = self.delay_s + (len(data) / self.bytes_per_s if self.bytes_per_s else 0)
             if pause_s:
                 await asyncio.sleep(pause_s)
             await self._open.wait()
+            if generation != self._generation:
+                await asyncio.Event().wait()
             writer.write(data)
             await writer.drain()
 

@@ -123,6 +123,10 @@ class Server:
     def pause(self) -> None:
         """Stop it as it stands (SIGSTOP): its connections stay open and nobody answers."""
         self._send(signal.SIGSTOP)
+        # On a busy machine its threads go on until one of them has come to take the signal.
+        until = time.monotonic() + KILL_S
+        while time.monotonic() < until and not _is_stopped(self.pid):
+            time.sleep(0.001)
 
     def resume(self) -> None:
         """Let it go on after `pause`."""
@@ -148,3 +152,12 @@ class Server:
         with suppress(ProcessLookupError):
             if self.running:
                 os.kill(self.pid, number)
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether all threads of a process stand still; also where it is gone."""
+    try:
+        stats = [one.read_text() for one in Path(f"/proc/{pid}/task").glob("*/stat")]
+    except OSError:  # a thread ended meanwhile
+        return False
+    return all(stat.rpartition(")")[2].split()[0] in "Tt" for stat in stats)

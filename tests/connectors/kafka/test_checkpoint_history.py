@@ -22,7 +22,7 @@ from samza_py.connectors.kafka.checkpoint_records import (
     encode,
     entry_key,
 )
-from samza_py.errors import CorruptCheckpointError
+from samza_py.errors import CheckpointError, CorruptCheckpointError
 
 
 def claim(offset: int, seen: int) -> Record:
@@ -48,7 +48,7 @@ def deletion(offset: int, of: Record) -> Record:
 
 
 def history(*records: Record, end: int = 1000) -> History:
-    made = History("topic[1]", entries=True)
+    made = History("topic[1]", "task", entries=True)
     made.apply(records, end)
     return made
 
@@ -148,13 +148,20 @@ class Compacting:
 async def test_where_offsets_are_missing_the_deletions_behind_are_read_too() -> None:
     late = commit(5, 0, 3)
     log = Compacting((commit(1, 0, 2), late), (claim(6, 4), deletion(8, late)))
-    found = History("topic[1]", entries=True)
+    found = History("topic[1]", "task", entries=True)
     await catch_up(found, cast("TopicLog", log), 1, 6)
     assert (found.position, number_in(found)) == (20, 2)
 
 
 async def test_a_stretch_that_is_whole_is_enough() -> None:
     log = Compacting((claim(0, -1), commit(1, 0, 2)), (commit(2, 0, 3),))
-    found = History("topic[1]", entries=True)
+    found = History("topic[1]", "task", entries=True)
     await catch_up(found, cast("TopicLog", log), 1, 2)
     assert (found.position, number_in(found)) == (2, 2)
+
+
+def test_a_partition_of_another_task_is_not_read_as_ones_own() -> None:
+    """A topic that was deleted and made anew under a running container shares out anew."""
+    found = History("topic[1]", "other", entries=False)
+    with pytest.raises(CheckpointError, match=r"topic\[1\] offset 7: claimed for task task, and"):
+        found.apply([claim(7, -1)], 8)

@@ -123,7 +123,7 @@ class World:
     opened: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     done: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
-    reader: History = field(default_factory=lambda: History("reader", entries=False))
+    reader: History = field(default_factory=lambda: History("reader", "task", entries=False))
 
     @property
     def topic(self) -> TopicLog:
@@ -293,7 +293,7 @@ async def test_a_write_without_a_reading_makes_the_unknown_one_before_it_void() 
 
 
 async def read_anew(world: World) -> History:
-    history = History("anew", entries=False)
+    history = History("anew", "task", entries=False)
     await catch_up(history, world.topic, 1, await world.log.end(1))
     return history
 

@@ -6,10 +6,14 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import pytest
 
 from samza_py.checkpoint import Change, Checkpoint, CheckpointStore, Claim, Grant
+from samza_py.connectors.kafka.brokers import Brokers
+from samza_py.connectors.kafka.checkpoint_records import VERSION, Named, encode, new_key
+from samza_py.connectors.kafka.checkpoint_topic import DIRECTORY
 from samza_py.connectors.kafka.checkpoints import KafkaCheckpoints
 from samza_py.connectors.kafka.system import Kafka
 from samza_py.errors import (
@@ -19,6 +23,7 @@ from samza_py.errors import (
     FencedError,
     UnavailableError,
 )
+from samza_py.seam import seam
 from tests.services.kafka import Cluster
 from tests.services.kafka_clients import (
     ADMIN,
@@ -276,6 +281,19 @@ async def test_a_commit_that_is_too_large_is_not_written(kafka: Address) -> None
 
 
 @pytest.mark.service
+async def test_what_has_to_be_deleted_does_not_make_a_commit_too_large(kafka: Address) -> None:
+    config = {"cleanup.policy": "compact", "max.message.bytes": "10000"}
+    where = place(kafka, await new_topic(kafka, partitions=2, config=config))
+    keys = [b"%03d" % number for number in range(120)]
+    async with opened(where) as store:
+        claim, _ = await store.open(Grant(TASK))
+        for number in range(1, 5):
+            changes = {STORE: [(key, b"%d" % number) for key in keys]}
+            await store.write(claim, commit(claim, number), changes)
+        assert await restored(store, claim, "4") == dict.fromkeys(keys, b"4")
+
+
+@pytest.mark.service
 async def test_what_is_damaged_is_said_with_its_place(kafka: Address) -> None:
     where = place(kafka)
     topic = where.topic_of("job")
@@ -446,3 +464,56 @@ async def test_a_leader_that_dies_hands_over(three_brokers: Cluster) -> None:
                         continue
                 break
         assert await until_available(store, 3)
+
+
+@pytest.mark.service
+async def test_a_name_without_a_partition_yet_has_no_checkpoint(kafka: Address) -> None:
+    """Its container is about to add partitions to the topic, or has died over it."""
+    where = place(kafka)
+    async with opened(where) as store, opened(where) as other:
+        claim, _ = await store.open(Grant(TASK))
+        await store.write(claim, commit(claim, 1))
+        inside: Any = store  # no public word for it
+        names = [f"price/{number}" for number in range(1, 20)]
+        records = [(new_key("task"), encode(Named(VERSION, "job", name))) for name in names]
+        await inside._topic.log.append(DIRECTORY, records)
+        for one in (store, other):
+            assert (await one.read()).keys() == {TASK}
+        claim, _ = await other.open(Grant("price/19"))
+        await other.write(claim, commit(claim, 1))
+        assert (await store.read(["price/19", TASK])).keys() == {"price/19", TASK}
+
+
+@pytest.mark.service
+async def test_reading_many_tasks_again_is_a_few_requests(
+    kafka: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where, tasks = place(kafka), [f"price/{n}" for n in range(30)]
+    async with opened(where) as store:
+        for task in tasks:
+            claim, _ = await store.open(Grant(task))
+            await store.write(claim, commit(claim, 1))
+        assert (await store.read()).keys() == set(tasks)
+        asked: list[object] = []
+        ask = Brokers.ask
+
+        async def counted(self: Brokers, request: object, node: int | None = None) -> object:
+            asked.append(request)
+            return await ask(self, request, node)
+
+        monkeypatch.setattr(Brokers, "ask", counted)
+        assert (await store.read()).keys() == set(tasks)
+        assert len(asked) < 10
+
+
+@pytest.mark.service
+async def test_a_clock_that_is_wrong_is_of_no_concern(
+    kafka: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker refuses a message with a time that is more than an hour ahead of its own."""
+    ahead = seam().now_ms() + 3 * 60 * 60 * 1000
+    monkeypatch.setattr(seam(), "now_ms", lambda: ahead)
+    async with opened(place(kafka)) as store:
+        claim, _ = await store.open(Grant(TASK))
+        await store.write(claim, commit(claim, 1))
+        assert await number_of(store) == 1

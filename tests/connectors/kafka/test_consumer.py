@@ -14,7 +14,7 @@ from samza_py.checkpoint import Claim
 from samza_py.connectors.kafka import reader
 from samza_py.consumer import Consumer, Fetched, Room
 from samza_py.errors import CorruptCheckpointError, PositionLostError, UnavailableError
-from samza_py.message import END, Message, Offset
+from samza_py.message import END, Message, Offset, Partition, TaskPartition
 from tests.connectors.kafka.reading import (
     ROOM,
     START,
@@ -296,6 +296,81 @@ async def test_a_killed_broker_is_said_and_reading_goes_on_when_it_is_back(
                 except UnavailableError:
                     continue
     assert found == [b"after"]
+
+
+async def test_tasks_assigned_at_once_do_not_take_each_others_place(kafka: Brokers) -> None:
+    """One of them needs another client, and waits for it with its first place chosen."""
+    x, y = await new_topic(kafka), await new_topic(kafka)
+    await write(kafka, x, VALUES)
+    await write(kafka, y, VALUES)
+    system = kafka_at(kafka)
+    inputs = {"x": system.topic("x", physical=x), "y": system.topic("y", physical=y)}
+    px, py = Partition("kafka", "x", "0"), Partition("kafka", "y", "0")
+    ax, bx = TaskPartition("a/0", px), TaskPartition("b/0", px)
+    by, cy = TaskPartition("b/0", py), TaskPartition("c/0", py)
+    async with system.consumer(inputs) as consumer:
+        await consumer.assign(Claim("a/0", 1), {ax: START})
+        await asyncio.gather(
+            consumer.assign(Claim("b/0", 1), {by: START, bx: START}),
+            consumer.assign(Claim("c/0", 1), {cy: START}),
+        )
+        rooms = dict.fromkeys((ax, bx, by, cy), ROOM)
+        found = await polled(
+            consumer, rooms, lambda found: all(len(one) >= 100 for one in found.values())
+        )
+    assert [values(one) for one in found.values()] == [VALUES] * 4
+
+
+async def test_polls_that_are_given_up_leave_nothing_behind(kafka: Brokers) -> None:
+    topic = await new_topic(kafka)
+    async with reading(kafka_at(kafka), topic, {key_of(): START}) as consumer:
+        for _ in range(50):
+            poll = asyncio.ensure_future(consumer.poll({key_of(): ROOM}))
+            await asyncio.sleep(0.001)
+            poll.cancel()
+            await asyncio.wait((poll,))
+        await asyncio.sleep(0)
+        inside: Any = consumer  # no public word for it
+        assert len(inside._readers[0]._client._fetcher._fetch_waiters) < 3
+
+
+async def test_a_time_without_room_is_no_silence(
+    kafka: Brokers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "SILENT_S", 1.0)
+    topic = await new_topic(kafka)
+    await write(kafka, topic, VALUES)
+    system = kafka_at(kafka, fetch_wait="900ms")  # longer than a fill waits
+    async with reading(system, topic, {key_of(): START}) as consumer:
+        few = [one async for one in _first(1, consumer, Room(3, 1 << 20))]
+        await asyncio.sleep(4)
+        found = await polled(consumer, {key_of(): ROOM}, lambda found: bool(found[key_of()]))
+        for _ in range(6):
+            await consumer.poll({key_of(): ROOM})
+    assert values([*few[0].messages, *found[key_of()]]) == VALUES
+
+
+async def test_a_client_that_has_died_is_made_anew(kafka: Brokers) -> None:
+    topic = await new_topic(kafka, partitions=2)
+    await write(kafka, topic, VALUES)
+    positions = {key_of(0): START, key_of(1): START}
+    async with reading(kafka_at(kafka), topic, positions) as consumer:
+        assert values(await read_at(consumer, key_of())) == VALUES
+        inside: Any = consumer
+        fetcher = inside._readers[0]._client._fetcher
+
+        def broken(assignment: Any) -> Any:
+            raise AssertionError("broken")
+
+        fetcher._get_actions_per_node = broken
+        await asyncio.wait((fetcher.error_future,), timeout=5)
+        await write(kafka, topic, [b"after"])
+        assert values(await read_at(consumer, key_of())) == [b"after"]
+    await asyncio.sleep(0.1)
+    left = [
+        child.get_name() for child in asyncio.all_tasks() if child is not asyncio.current_task()
+    ]
+    assert left == []
 
 
 async def test_closing_is_bounded_with_the_brokers_gone(own_kafka: Cluster) -> None:
