@@ -148,6 +148,7 @@ def test_a_hot_partition_holds_the_others_up_no_more_than_twice(
     A slice is two milliseconds long, however little a busy machine gets done in them: where others
     take the machine away in the middle, it is tried again.
     """
+    waits: dict[int, int] = {}
     for attempt in range(3):
         waits = waits_with(tmp_path / str(attempt), grouping, seed)
         if waits[HOT] <= 2 * waits[COLD]:
