@@ -142,7 +142,10 @@ class Mapping:
         assert code == KILLED, self.story()
 
     async def stop(self, process: subprocess.Popen[bytes]) -> None:
-        """Stop it as a supervisor does."""
+        """Stop it as a supervisor does, not before it has come to hear of signals."""
+        async with asyncio.timeout(DEADLINE_S):
+            while not self.log():  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
         process.send_signal(signal.SIGTERM)
         code = await self.ended(process, "SIGTERM")
         assert code == 0, self.story()
@@ -152,7 +155,7 @@ class Mapping:
         process = self.start()
         await self.until(lambda done: done >= self.written, process)
         async with asyncio.timeout(DEADLINE_S):
-            while await self.uncommitted() or not self.log():  # noqa: ASYNC110
+            while await self.uncommitted():  # noqa: ASYNC110
                 await asyncio.sleep(0.2)
         await self.stop(process)
 
