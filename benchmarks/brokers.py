@@ -79,6 +79,14 @@ async def _new_large_topic(address: str, records: int, size: int) -> str:
     return name
 
 
+def read_from_start(consumer: Any, topic: str) -> None:
+    """Assign all partitions of a topic to a started consumer, each from its first message."""
+    partitions = [AIOKAFKA.TopicPartition(topic, at) for at in range(PARTITIONS)]
+    consumer.assign(partitions)
+    for partition in partitions:
+        consumer.seek(partition, 0)
+
+
 async def count_of(address: str, topic: str) -> int:
     """How many records a topic has."""
     consumer = AIOKAFKA.AIOKafkaConsumer(topic, bootstrap_servers=address)

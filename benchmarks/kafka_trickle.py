@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from statistics import quantiles
 from typing import Any
 
-from benchmarks.brokers import AIOKAFKA, PARTITIONS, broker, new_topics
+from benchmarks.brokers import AIOKAFKA, PARTITIONS, broker, new_topics, read_from_start
 from benchmarks.measuring import Bar, middle, say
 
 ROUNDS = 3
@@ -105,10 +105,7 @@ async def _write(address: str, topic: str) -> None:
 async def _read(address: str, topic: str) -> list[float]:
     consumer: Any = AIOKAFKA.AIOKafkaConsumer(bootstrap_servers=address)
     await consumer.start()
-    partitions = [AIOKAFKA.TopicPartition(topic, at) for at in range(PARTITIONS)]
-    consumer.assign(partitions)
-    for partition in partitions:
-        consumer.seek(partition, 0)
+    read_from_start(consumer, topic)
     found: list[float] = []
     while len(found) < MESSAGES:
         for records in (await consumer.getmany(timeout_ms=500)).values():

@@ -5,47 +5,14 @@ from __future__ import annotations
 import gc
 import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
 
 import msgspec
 
 from benchmarks.orders import Order, priced, raw_orders
 
-T = TypeVar("T")
-
 _WORK = [value for _, value in raw_orders(1000)]
 _ROUNDS = 15
-
-
-@dataclass(frozen=True, slots=True)
-class Paced(Generic[T]):
-    """What a call gave, and what it took.
-
-    Attributes:
-        result: what it gave.
-        cpu_s: its CPU time in seconds.
-        wall_s: its time on the wall in seconds.
-        pace: CPU time in microseconds for one order of a fixed piece of work, in front of the call
-            or behind it, whichever was longer.
-    """
-
-    result: T
-    cpu_s: float
-    wall_s: float
-    pace: float
-
-
-def paced(work: Callable[[], T]) -> Paced[T]:
-    """Call something, and take the machine's pace around it."""
-    _pace()  # the first one loads what it needs into the caches
-    before = _pace()
-    cpu, wall = time.process_time(), time.perf_counter()
-    result = work()
-    cpu_s, wall_s = time.process_time() - cpu, time.perf_counter() - wall
-    return Paced(result, cpu_s, wall_s, max(before, _pace()))
 
 
 def _pace() -> float:
@@ -64,7 +31,7 @@ def _pace() -> float:
     return cpu_s / len(_WORK) / _ROUNDS * 1e6
 
 
-def most_memory_mb() -> float:
+def _most_memory_mb() -> float:
     """The largest resident set of this process; ``ru_maxrss`` may be its parent's."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found is not None
@@ -72,21 +39,34 @@ def most_memory_mb() -> float:
 
 
 class Stopwatch:
-    """Measures what happens between its making and ``stop``, and the machine's pace around it."""
+    """Measures what happens between its making and ``stop``.
+
+    Attributes:
+        cpu_s: CPU time in seconds.
+        wall_s: time on the wall in seconds.
+        rss_mb: the largest resident set of the process by then.
+        pace: CPU time in microseconds for one order of a fixed piece of work, in front of it or
+            behind it, whichever was longer.
+    """
 
     def __init__(self) -> None:
-        _pace()
-        self._pace = _pace()
+        _pace()  # the first one loads what it needs into the caches
+        self.pace = _pace()
+        self.cpu_s = self.wall_s = self.rss_mb = 0.0
         self._cpu, self._wall = time.process_time(), time.perf_counter()
-        self._cpu_s = self._wall_s = 0.0
 
     def stop(self) -> None:
         """Measure up to here."""
-        self._cpu_s = time.process_time() - self._cpu
-        self._wall_s = time.perf_counter() - self._wall
-        self._pace = max(self._pace, _pace())
+        self.cpu_s = time.process_time() - self._cpu
+        self.wall_s = time.perf_counter() - self._wall
+        self.rss_mb = _most_memory_mb()
+        self.pace = max(self.pace, _pace())
 
     def figures(self, count: int) -> dict[str, float]:
         """CPU microseconds a message, messages a second, the pace, the largest resident set."""
-        us, per_s = self._cpu_s / count * 1e6, count / self._wall_s
-        return {"us": us, "per_s": per_s, "pace": self._pace, "rss_mb": most_memory_mb()}
+        return {
+            "us": self.cpu_s / count * 1e6,
+            "per_s": count / self.wall_s,
+            "pace": self.pace,
+            "rss_mb": self.rss_mb,
+        }

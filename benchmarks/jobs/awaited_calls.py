@@ -29,11 +29,10 @@ def main(concurrency: int, count: int) -> None:
     for key, value in raw_orders(count):
         memory.put_raw(orders, key, value)
     memory.close(orders)
-    figures = running.run(job, memory.checkpoints())
+    watch = running.run(job, memory.checkpoints())
     if (found := len(memory.read_raw(results))) != count:
         raise SystemExit(f"{found} of {count} came out")
-    per_s = count / figures["wall_s"]
-    print(json.dumps({"us": figures["cpu_s"] / count * 1e6, "per_s": per_s}))
+    print(json.dumps(watch.figures(count)))
 
 
 if __name__ == "__main__":

@@ -32,13 +32,13 @@ def main(count: int) -> None:
         async def price(order: Message[None, Order]) -> Priced:
             return priced(order.value)
 
-        figures = running.run(job, LocalCheckpoints(Path(folder) / "checkpoints.log"))
+        watch = running.run(job, LocalCheckpoints(Path(folder) / "checkpoints.log"))
         lines = sum(
             part.read_bytes().count(b"\n") for part in (Path(folder) / "priced").glob("part-*")
         )
     if lines != count:
         raise SystemExit(f"{lines} of {count} came out")
-    print(json.dumps({"rss_mb": figures["rss_mb"]}))
+    print(json.dumps(watch.figures(count)))
 
 
 if __name__ == "__main__":

@@ -27,10 +27,10 @@ def main(count: int) -> None:
         async def price(order: Message[None, Order]) -> Priced:
             return priced(order.value)
 
-        figures = running.run(job, memory.checkpoints())
+        watch = running.run(job, memory.checkpoints())
     if (found := len(memory.read_raw(results))) != count:
         raise SystemExit(f"{found} of {count} came out")
-    print(json.dumps({"us": figures["cpu_s"] / count * 1e6, "pace": figures["pace"]}))
+    print(json.dumps(watch.figures(count)))
 
 
 if __name__ == "__main__":

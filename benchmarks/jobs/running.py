@@ -6,7 +6,7 @@ import asyncio
 import gc
 from typing import Any
 
-from benchmarks.pace import Stopwatch, most_memory_mb, paced
+from benchmarks.pace import Stopwatch
 from samza_py.checkpoint import Checkpoints
 from samza_py.job import Job
 from samza_py.resolved import ResolvedJob
@@ -20,19 +20,15 @@ def resolved(job: Job[Any], checkpoints: Checkpoints) -> ResolvedJob:
     return ResolvedJob(job, job.options, systems, job.streams, checkpoints, Embedded())
 
 
-def run(job: Job[Any], checkpoints: Checkpoints) -> dict[str, float]:
-    """Run a job to the end of its inputs.
-
-    Returns:
-        ``cpu_s`` and ``wall_s`` of the run, ``rss_mb``, the largest resident set, and the ``pace``
-        of the machine around it.
-    """
+def run(job: Job[Any], checkpoints: Checkpoints) -> Stopwatch:
+    """Run a job to the end of its inputs; what that took."""
     container = Container(resolved(job, checkpoints))
     gc.collect()
     gc.freeze()  # what the benchmark itself holds is not the engine's to walk
-    found = paced(lambda: asyncio.run(container.run()))
-    rss = most_memory_mb()
-    return {"cpu_s": found.cpu_s, "wall_s": found.wall_s, "rss_mb": rss, "pace": found.pace}
+    watch = Stopwatch()
+    asyncio.run(container.run())
+    watch.stop()
+    return watch
 
 
 async def run_until(

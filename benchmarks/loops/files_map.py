@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.orders import Order, Priced, priced, written_orders
-from benchmarks.pace import paced
+from benchmarks.pace import Stopwatch
 
 
 class Read:
@@ -46,10 +46,12 @@ def main(count: int) -> None:
         path = written_orders(Path(folder), count)
         gc.collect()
         gc.freeze()
-        found = paced(lambda: asyncio.run(run(path)))
-    if len(found.result) != count:
-        raise SystemExit(f"{len(found.result)} of {count} came out")
-    print(json.dumps({"us": found.cpu_s / count * 1e6, "pace": found.pace}))
+        watch = Stopwatch()
+        out = asyncio.run(run(path))
+        watch.stop()
+    if len(out) != count:
+        raise SystemExit(f"{len(out)} of {count} came out")
+    print(json.dumps(watch.figures(count)))
 
 
 if __name__ == "__main__":

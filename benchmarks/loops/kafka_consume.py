@@ -8,7 +8,7 @@ import json
 import sys
 from typing import Any
 
-from benchmarks.brokers import AIOKAFKA, PARTITIONS
+from benchmarks.brokers import AIOKAFKA, read_from_start
 from benchmarks.pace import Stopwatch
 
 
@@ -20,10 +20,7 @@ async def run(address: str, source: str, count: int) -> Stopwatch:
     """The loop, over so many messages."""
     consumer = AIOKAFKA.AIOKafkaConsumer(bootstrap_servers=address)
     await consumer.start()
-    partitions = [AIOKAFKA.TopicPartition(source, at) for at in range(PARTITIONS)]
-    consumer.assign(partitions)
-    for partition in partitions:
-        consumer.seek(partition, 0)
+    read_from_start(consumer, source)
     gc.collect()
     gc.freeze()
     watch = Stopwatch()

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from benchmarks.brokers import AIOKAFKA, BATCH_BYTES, PARTITIONS, count_of
+from benchmarks.brokers import AIOKAFKA, BATCH_BYTES, count_of, read_from_start
 from benchmarks.orders import Order, Priced, priced
 from benchmarks.pace import Stopwatch
 
@@ -79,10 +79,7 @@ async def run(address: str, source: str, target: str, count: int, *, pipelined: 
     )
     await consumer.start()
     await producer.start()
-    partitions = [AIOKAFKA.TopicPartition(source, at) for at in range(PARTITIONS)]
-    consumer.assign(partitions)
-    for partition in partitions:
-        consumer.seek(partition, 0)
+    read_from_start(consumer, source)
     decode, encode = msgspec.json.Decoder(Order).decode, msgspec.json.Encoder().encode
     writer = Writer(producer, target)
     gc.collect()

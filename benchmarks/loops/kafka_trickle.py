@@ -7,7 +7,7 @@ import json
 import sys
 import time
 
-from benchmarks.brokers import AIOKAFKA, PARTITIONS
+from benchmarks.brokers import AIOKAFKA, read_from_start
 from benchmarks.pace import Stopwatch
 
 
@@ -19,10 +19,7 @@ async def run(address: str, source: str, target: str, count: int) -> Stopwatch:
     producer = AIOKAFKA.AIOKafkaProducer(bootstrap_servers=address, enable_idempotence=True)
     await consumer.start()
     await producer.start()
-    partitions = [AIOKAFKA.TopicPartition(source, at) for at in range(PARTITIONS)]
-    consumer.assign(partitions)
-    for partition in partitions:
-        consumer.seek(partition, 0)
+    read_from_start(consumer, source)
     print("ready", flush=True)
     watch = Stopwatch()
     done, committed = 0, time.monotonic()

@@ -10,7 +10,7 @@ import sys
 import msgspec
 
 from benchmarks.orders import Order, Priced, priced, raw_orders
-from benchmarks.pace import paced
+from benchmarks.pace import Stopwatch
 
 
 class Read:
@@ -44,10 +44,12 @@ def main(count: int) -> None:
     records = raw_orders(count)
     gc.collect()
     gc.freeze()
-    found = paced(lambda: asyncio.run(run(records)))
-    if len(found.result) != count:
-        raise SystemExit(f"{len(found.result)} of {count} came out")
-    print(json.dumps({"us": found.cpu_s / count * 1e6, "pace": found.pace}))
+    watch = Stopwatch()
+    out = asyncio.run(run(records))
+    watch.stop()
+    if len(out) != count:
+        raise SystemExit(f"{len(out)} of {count} came out")
+    print(json.dumps(watch.figures(count)))
 
 
 if __name__ == "__main__":

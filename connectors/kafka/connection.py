@@ -28,7 +28,7 @@ from typing import Any, Final
 
 from samza_py.connectors.kafka.batches import Piece
 from samza_py.connectors.kafka.cluster import Cluster
-from samza_py.connectors.kafka.failures import CLOSE_S, asking, translated
+from samza_py.connectors.kafka.failures import CLOSE_S, INVALID_RECORD, asking, translated
 from samza_py.connectors.kafka.library import library
 from samza_py.errors import ConfigError, ConnectorError, RejectedError, UnavailableError
 
@@ -41,8 +41,6 @@ TOPIC_S: Final = 2.0
 _BETWEEN_S: Final = 0.1
 MOST_SEQUENCE: Final = 1 << 30
 """From this sequence number on a client is not used any more."""
-INVALID_RECORD: Final = 87
-"""A code of Kafka's that aiokafka does not know."""
 _TOO_LARGE: Final = ("MessageSizeTooLargeError", "RecordListTooLargeError")
 _RESET: Final = struct.pack("ii", 1, 0)
 """For ``SO_LINGER``: closing throws away what was not sent yet, instead of sending it first."""

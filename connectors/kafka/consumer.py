@@ -151,11 +151,16 @@ class KafkaConsumer(Consumer):
         homes: dict[TaskPartition, Reader] = {}
         taken: set[tuple[Reader, Any]] = set()
         for key, seat in seats.items():
-            home = self._seats[key][0] if key in self._seats else None
-            for reader in self._readers:
-                if home is None and not reader.has(seat.topic):
-                    home = reader if (reader, seat.topic) not in taken else None
-            homes[key] = home = home or await self._another_reader()
+            if key in self._seats:
+                home = self._seats[key][0]
+            else:
+                free = (
+                    reader
+                    for reader in self._readers
+                    if not reader.has(seat.topic) and (reader, seat.topic) not in taken
+                )
+                home = next(free, None) or await self._another_reader()
+            homes[key] = home
             taken.add((home, seat.topic))
         return homes
 

@@ -39,8 +39,8 @@ _FATAL: Final = {
     "IncompatibleBrokerVersion": "is not understood: the broker's version is not supported",
     "PolicyViolationError": "is refused by a policy of the broker",
 }
-# Codes that aiokafka has no class for: it makes UnknownError of them and says the number.
-_INVALID_RECORD: Final = "87"
+INVALID_RECORD: Final = 87
+"""A code that aiokafka has no class for: it makes UnknownError of it."""
 
 
 def refused(error: BaseException, what: str) -> ConnectorError:
@@ -60,7 +60,8 @@ def translated(error: BaseException, what: str) -> SamzaError:
     if isinstance(error, SamzaError):
         return error
     kind, said = type(error).__name__, str(error) or type(error).__name__
-    if kind in _REJECTED or (kind == "UnknownError" and _INVALID_RECORD in said):
+    # The words are those of ``brokers.failed``; a number elsewhere may be a port or a name.
+    if kind in _REJECTED or said.endswith(f"UnknownError: error code {INVALID_RECORD}"):
         return RejectedError(f"{what}: {said}")
     if kind in _FENCED:
         return FencedError(f"{what}: a newer owner has taken over ({said})")

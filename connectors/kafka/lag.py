@@ -16,6 +16,7 @@ from typing import Any, Final
 from samza_py.connectors.kafka.brokers import Brokers, failed
 from samza_py.connectors.kafka.cluster import Cluster
 from samza_py.connectors.kafka.library import library
+from samza_py.connectors.kafka.offsets import At
 from samza_py.errors import SamzaError
 from samza_py.message import END, Position, TaskPartition
 
@@ -28,9 +29,6 @@ _AGAIN: Final = (
     "GroupLoadInProgressError",
     "NotCoordinatorForGroupError",
 )
-
-At = tuple[str, int]
-"""A topic and a number of a partition."""
 
 
 class GroupOffsets:

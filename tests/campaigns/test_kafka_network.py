@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from subprocess import Popen
 
 import pytest
 
 from tests.campaigns.kafka_driving import Mapping
-from tests.services.kafka import Cluster
-from tests.services.kafka_listeners import PLAINTEXT, Kafka
-from tests.services.ports import LOOPBACK
-from tests.services.proxy import Proxy
+from tests.services.kafka_listeners import Kafka
+from tests.services.proxy import Proxy, kafka_behind_proxy
 
 pytestmark = [pytest.mark.campaign, pytest.mark.service]
 
@@ -22,26 +21,25 @@ Make = Callable[..., Mapping]
 @pytest.fixture
 async def network(tmp_path: Path) -> AsyncIterator[tuple[Proxy, Kafka]]:
     """A broker that can only be reached through a proxy, which it names as its own address."""
-    async with Proxy() as proxy:
-        advertised = {"advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{proxy.port}"}
-        cluster = Cluster(tmp_path / "kafka", settings=advertised)
-        proxy.target = cluster.node(1).plan.ports[PLAINTEXT]
-        try:
-            await asyncio.to_thread(cluster.start)
-            yield proxy, Kafka({PLAINTEXT.name: f"{LOOPBACK}:{proxy.port}"})
-        finally:
-            await asyncio.to_thread(cluster.close)
+    async with kafka_behind_proxy(tmp_path / "kafka") as found:
+        yield found
+
+
+async def under_load(mapping: Make, brokers: Kafka) -> tuple[Mapping, Popen[bytes]]:
+    """A job that has begun to work off what is there."""
+    campaign = mapping(brokers, settings={"CAMPAIGN_PAUSE_S": "0.02"})
+    await campaign.make_topics()
+    await campaign.write(20_000)
+    process = campaign.start()
+    await campaign.until(lambda done: done >= 1_000, process)
+    return campaign, process
 
 
 async def test_connections_that_are_cut_lose_and_repeat_nothing(
     mapping: Make, network: tuple[Proxy, Kafka]
 ) -> None:
     proxy, brokers = network
-    campaign = mapping(brokers, settings={"CAMPAIGN_PAUSE_S": "0.02"})
-    await campaign.make_topics()
-    await campaign.write(20_000)
-    process = campaign.start()
-    await campaign.until(lambda done: done >= 1_000, process)
+    campaign, process = await under_load(mapping, brokers)
     for _ in range(10):
         proxy.cut()
         await asyncio.sleep(0.5)
@@ -55,11 +53,7 @@ async def test_connections_that_are_half_open_are_noticed_and_nothing_is_lost(
     mapping: Make, network: tuple[Proxy, Kafka]
 ) -> None:
     proxy, brokers = network
-    campaign = mapping(brokers, settings={"CAMPAIGN_PAUSE_S": "0.02"})
-    await campaign.make_topics()
-    await campaign.write(20_000)
-    process = campaign.start()
-    await campaign.until(lambda done: done >= 1_000, process)
+    campaign, process = await under_load(mapping, brokers)
     proxy.hold()
     await asyncio.sleep(20)  # a request may take 5 s
     proxy.go_on()

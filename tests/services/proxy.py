@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.services.kafka import Cluster
+from tests.services.kafka_listeners import PLAINTEXT, Kafka
 from tests.services.ports import LOOPBACK
 
 CHUNK_BYTES = 1 << 14
@@ -110,3 +115,17 @@ class Proxy:
         self.cut()
         if self._connections:
             await asyncio.wait(list(self._connections))
+
+
+@asynccontextmanager
+async def kafka_behind_proxy(folder: Path) -> AsyncGenerator[tuple[Proxy, Kafka]]:
+    """A broker that can only be reached through a proxy, which it names as its own address."""
+    async with Proxy() as proxy:
+        address = f"{LOOPBACK}:{proxy.port}"
+        cluster = Cluster(folder, settings={"advertised.listeners": f"PLAINTEXT://{address}"})
+        proxy.target = cluster.node(1).plan.ports[PLAINTEXT]
+        try:
+            await asyncio.to_thread(cluster.start)
+            yield proxy, Kafka({PLAINTEXT.name: address})
+        finally:
+            await asyncio.to_thread(cluster.close)

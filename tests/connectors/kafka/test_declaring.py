@@ -11,9 +11,10 @@ import pytest
 
 from samza_py import Job, Secret
 from samza_py.connectors.kafka import Kafka, KafkaTopic, Sasl, Tls
-from samza_py.connectors.kafka.library import complaints, listen
+from samza_py.connectors.kafka.failures import translated
+from samza_py.connectors.kafka.library import complaints, library, listen
 from samza_py.connectors.kafka.security import security_settings
-from samza_py.errors import ConfigError
+from samza_py.errors import ConfigError, RejectedError, UnavailableError
 from samza_py.resolving import Sources, resolve
 
 PASSWORD = Secret("s3cret")
@@ -135,3 +136,12 @@ def test_what_the_library_logs_is_heard_and_not_repeated_unless_the_user_wants_i
         logger.error("Unable to connect: %s", OSError("refused"))
     assert logger.propagate is not heard
     assert [str(one) for one in said] == (["refused"] if heard else [])
+
+
+def test_an_unknown_error_is_no_refusal_for_a_number_in_its_text() -> None:
+    """Port 9087, or topic v87: what the broker did is not known, and the message is not lost."""
+    unknown: Any = library("aiokafka.errors").UnknownError
+    assert isinstance(
+        translated(unknown("orders-v87[3] at host:9087"), "writing"), UnavailableError
+    )
+    assert isinstance(translated(unknown("error code 87"), "writing"), RejectedError)

@@ -12,10 +12,8 @@ from samza_py.checkpoint import Checkpoint, Grant
 from samza_py.connectors.kafka import Kafka
 from samza_py.connectors.kafka.checkpoints import KafkaCheckpoints
 from samza_py.errors import UnavailableError
-from tests.services.kafka import Cluster
-from tests.services.kafka_listeners import PLAINTEXT
 from tests.services.ports import LOOPBACK
-from tests.services.proxy import Proxy
+from tests.services.proxy import Proxy, kafka_behind_proxy
 
 pytestmark = pytest.mark.service
 
@@ -23,15 +21,8 @@ pytestmark = pytest.mark.service
 @pytest.fixture
 async def network(tmp_path: Path) -> AsyncGenerator[Proxy]:
     """A broker that can only be reached through a proxy, which it names as its own address."""
-    async with Proxy() as proxy:
-        advertised = {"advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{proxy.port}"}
-        cluster = Cluster(tmp_path / "kafka", settings=advertised)
-        proxy.target = cluster.node(1).plan.ports[PLAINTEXT]
-        try:
-            await asyncio.to_thread(cluster.start)
-            yield proxy
-        finally:
-            await asyncio.to_thread(cluster.close)
+    async with kafka_behind_proxy(tmp_path / "kafka") as (proxy, _):
+        yield proxy
 
 
 async def test_checkpoints_go_on_by_another_connection(network: Proxy) -> None:
