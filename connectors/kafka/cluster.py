@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from samza_py.connectors.kafka.failures import closed, unreached
 from samza_py.connectors.kafka.library import complaints, library
@@ -13,6 +13,9 @@ from samza_py.connectors.kafka.security import Sasl, Tls, security_settings
 from samza_py.seam import seam
 
 logger = logging.getLogger(__name__)
+
+START_S: Final = 1.0
+"""So long a client that is given up may go on with its start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +68,27 @@ class Cluster:
             **settings,
         )
         with complaints() as said:
+            starting = asyncio.ensure_future(client.start())
             try:
                 async with asyncio.timeout(self.request_timeout_s):
-                    await client.start()
+                    await asyncio.shield(starting)
             except BaseException as error:
-                await self.stopped(client)
+                await self._given_up(client, starting)
                 if isinstance(error, Exception):
                     raise unreached(error, said, f"connecting to {self.at}") from error
                 raise
         return client
+
+    async def _given_up(self, client: Any, starting: asyncio.Future[None]) -> None:
+        """Stop a client that shall not start. Cut off at once it would leave a connection open."""
+        try:
+            await asyncio.wait((starting,), timeout=START_S)
+        finally:
+            starting.cancel()
+            await asyncio.wait((starting,))
+            if not starting.cancelled():
+                starting.exception()  # the caller has it, or has been cancelled
+            await self.stopped(client)
 
     async def stopped(self, client: Any) -> None:
         """Stop a client, within a bound."""
