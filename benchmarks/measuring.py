@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-PAIRS = 7
-MOST_PAIRS = 40
+QUIET_RUNS = 11
+MOST_RUNS = 40
 QUIET = 1.1
 """How much longer than the shortest a fixed piece of work may take on a quiet machine."""
 
@@ -52,21 +52,26 @@ def measured(module: str, *args: str) -> dict[str, float]:
     return figures
 
 
-def pairs(loop: str, job: str, messages: str) -> list[tuple[float, float]]:
-    """Measure a loop and a job in turn until ``PAIRS`` runs of each are from a quiet machine.
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """CPU time in microseconds a message of the runs that count, of a loop and of a job."""
+
+    loop: Sequence[float]
+    job: Sequence[float]
+
+
+def quiet_runs(loop: str, job: str, messages: str) -> Runs:
+    """Measure a loop and a job in turn until ``QUIET_RUNS`` of each are from a quiet machine.
 
     Other guests of a machine take its caches and its memory away, for seconds or minutes. A run
     says with its figure how long a fixed piece of work took in front of it and behind it
     (``pace``), and counts where that was within ``QUIET`` of the shortest: the figure itself
-    chooses nothing.
+    chooses nothing. What disturbed a run only in its middle is left to the median.
 
     Args:
         loop: module of the loop; it and the job say CPU time as ``us``.
         job: module of the job.
         messages: how many each of them works off.
-
-    Returns:
-        CPU time in microseconds a message, of the loop and of the job, by pairs.
     """
     loops, jobs = list[dict[str, float]](), list[dict[str, float]]()
     while True:
@@ -75,23 +80,23 @@ def pairs(loop: str, job: str, messages: str) -> list[tuple[float, float]]:
         slowest = QUIET * min(run["pace"] for run in loops + jobs)
         a, b = ([run["us"] for run in runs if run["pace"] <= slowest] for runs in (loops, jobs))
         print(f"  loop {_run(loops[-1])}, job {_run(jobs[-1])}", flush=True)
-        if min(len(a), len(b)) >= PAIRS or len(jobs) >= MOST_PAIRS:
+        if min(len(a), len(b)) >= QUIET_RUNS or len(jobs) >= MOST_RUNS:
             break
     print(f"  quiet: {len(a)} of {len(loops)} runs of the loop, {len(b)} of the job", flush=True)
     if not (a and b):
         raise SystemExit("the machine was never quiet: nothing was measured")
-    return list(zip(a, b, strict=False))[:PAIRS]
+    return Runs(a, b)
 
 
 def _run(figures: dict[str, float]) -> str:
     return f"{figures['us']:.2f} us (pace {figures['pace']:.2f})"
 
 
-def say_added(name: str, found: Sequence[tuple[float, float]], bar: Bar) -> bool:
-    """Print the closing line of a benchmark of pairs: what the job costs above the loop."""
-    ours, by_hand = middle([b for _, b in found]), middle([a for a, _ in found])
-    detail = f"loop {by_hand:.2f} us a message, job {ours:.2f} us"
-    return say(name, [b - a for a, b in found], "us", bar, detail)
+def say_added(name: str, found: Runs, bar: Bar) -> bool:
+    """Print the closing line of a benchmark of two sides: what the job costs above the loop."""
+    by_hand = middle(found.loop)
+    detail = f"loop {by_hand:.2f} us a message, job {middle(found.job):.2f} us"
+    return say(name, [job - by_hand for job in found.job], "us", bar, detail)
 
 
 def say(name: str, values: Sequence[float], unit: str, bar: Bar, detail: str = "") -> bool:
