@@ -23,6 +23,7 @@ from samza_py.message import (
     size_of,
 )
 from samza_py.runtime.progress import Progress
+from samza_py.runtime.rooms import Share
 from samza_py.runtime.statistics import PartitionStatistics
 from samza_py.system import Input
 
@@ -49,8 +50,8 @@ class PartitionBuffer:
         source: the declared input it belongs to.
         progress: where the task stands in it.
         compare: the order of its offsets.
-        max_messages: its bound in messages.
-        max_bytes: its bound in bytes.
+        room: what its task may have read ahead.
+        partitions: how many the task shares that among.
         priority: higher is read first.
         chunk_messages: the most that are taken at once.
     """
@@ -62,8 +63,8 @@ class PartitionBuffer:
         progress: Progress,
         compare: Callable[[Offset, Offset], int],
         *,
-        max_messages: int,
-        max_bytes: int,
+        room: Share,
+        partitions: int = 1,
         priority: int = 0,
         chunk_messages: int = CHUNK_MESSAGES,
     ) -> None:
@@ -75,8 +76,8 @@ class PartitionBuffer:
         self.finished = progress.after is END
         self.at_head = False
         self._compare = compare
-        self._max_messages = max_messages
-        self._max_bytes = max_bytes
+        self._room = room
+        self._partitions = partitions
         self._chunk_messages = chunk_messages
         self._chunks: deque[Chunk] = deque()
         self._messages = 0
@@ -90,9 +91,11 @@ class PartitionBuffer:
         Half, so that a fetch is worth its cost: a buffer topped up message by message would make
         a poll for each.
         """
-        if self._messages * 2 > self._max_messages or self._bytes * 2 > self._max_bytes:
+        most = max(1, self._room.messages // self._partitions)
+        most_bytes = max(1, self._room.bytes // self._partitions)
+        if self._messages * 2 > most or self._bytes * 2 > most_bytes:
             return None
-        return Room(self._max_messages - self._messages, max(1, self._max_bytes - self._bytes))
+        return Room(most - self._messages, max(1, most_bytes - self._bytes))
 
     def fill(self, fetched: Fetched, unit: str) -> bool:
         """Keep what a poll has brought; true when the runner should look at it.

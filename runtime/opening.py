@@ -17,6 +17,7 @@ from samza_py.runtime.closing import Opened
 from samza_py.runtime.intake import Intake
 from samza_py.runtime.lifespan import Lifespan
 from samza_py.runtime.producing import ProducerHost
+from samza_py.runtime.rooms import Rooms
 from samza_py.runtime.sending import claim_scoped, made_outbox
 from samza_py.runtime.services import Services
 from samza_py.runtime.task_plan import TaskPlan
@@ -70,7 +71,8 @@ async def opened_services(
         timeout_s,
     )
     resources = await opened.enter(f"the lifespan of job {job.name}", Lifespan(resolved))
-    services = Services(resolved, resources, store, admins, plan, threads, on_stop)
+    rooms = Rooms(resolved.options)
+    services = Services(resolved, resources, store, admins, plan, rooms, threads, on_stop)
     for name, system in resolved.systems.items():
         inputs = resolved.inputs_of(name)
         if inputs:

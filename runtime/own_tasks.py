@@ -115,6 +115,7 @@ class OwnTasks:
         if known is not None and known.child is not None and known.child.done():
             self.left.add(known.statistics().counters)
         self.supervisors[grant.task] = supervisor
+        self._services.rooms.among(len(self.supervisors))
         before = None if known is None else known.child
         child = self._children.start(self._supervise(supervisor, before), f"task {grant.task}")
         supervisor.child = child
@@ -141,6 +142,7 @@ class OwnTasks:
             self.left.add(supervisor.statistics().counters)
         if not replaced and not supervisor.ended:
             del self.supervisors[supervisor.name]
+            self._services.rooms.among(len(self.supervisors))
         self._on_change()
 
     # Growing -------------------------------------------------------------------------------------

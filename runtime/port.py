@@ -13,6 +13,7 @@ from typing import Protocol
 
 from samza_py.errors import ConnectorError
 from samza_py.message import Outgoing
+from samza_py.runtime.rooms import Share
 
 
 class Parcel:
@@ -68,8 +69,7 @@ class Port:
     Args:
         output: the output's name, ``system.stream``.
         outbox: where its messages go.
-        max_messages: room in messages not yet durable.
-        max_bytes: room in bytes not yet durable.
+        share: what of its messages may be not yet durable.
         on_room: called when a full port has room again.
         on_rejection: called for each message the output rejects.
     """
@@ -78,8 +78,7 @@ class Port:
         self,
         output: str,
         outbox: TakesParcels,
-        max_messages: int,
-        max_bytes: int,
+        share: Share,
         on_room: Callable[[], None],
         on_rejection: Rejection,
     ) -> None:
@@ -90,8 +89,7 @@ class Port:
         #: The task is gone or failing: what it left behind is not sent and never committed.
         self.closed = False
         self._outbox = outbox
-        self._max_messages = max_messages
-        self._max_bytes = max_bytes
+        self._share = share
         self._on_room = on_room
         self._counts: dict[int, int] = {}
         self._held: list[Parcel] | None = None
@@ -101,20 +99,19 @@ class Port:
     @property
     def room_messages(self) -> int:
         """How many messages may still be handed over; 0 or less is full."""
-        return self._max_messages - self.unsettled_messages
+        return self._share.messages - self.unsettled_messages
 
     @property
     def room_bytes(self) -> int:
         """How many bytes may still be handed over; 0 or less is full."""
-        return self._max_bytes - self.unsettled_bytes
+        return self._share.bytes - self.unsettled_bytes
 
     @property
     def full(self) -> bool:
         """Whether no attempt may start that could send here."""
         # Spelt out, since it is asked for before each of several calls at once.
-        return (
-            self.unsettled_messages >= self._max_messages or self.unsettled_bytes >= self._max_bytes
-        )
+        share = self._share
+        return self.unsettled_messages >= share.messages or self.unsettled_bytes >= share.bytes
 
     def put(self, messages: list[Outgoing], size: int, generation: int) -> None:
         """Hand over messages, in order; may overshoot the room by what one attempt sends."""

@@ -48,8 +48,7 @@ async def opened_buffers(
         PositionLostError: a stream was made anew since the checkpoint.
     """
     starts = Starts(planned, checkpoint, services)
-    spec, options = planned.spec, services.resolved.options
-    share = max(1, len(planned.inputs))
+    spec = planned.spec
     buffers: list[PartitionBuffer] = []
     resolved_any = False
     for partition in sorted(planned.inputs, key=natural_order):
@@ -71,8 +70,8 @@ async def opened_buffers(
                 source,
                 Progress(known),
                 services.admins[partition.system].compare,
-                max_messages=max(1, options.max_buffered_messages // share),
-                max_bytes=max(1, options.max_buffered_bytes // share),
+                room=services.rooms.buffered,
+                partitions=len(planned.inputs),
                 priority=spec.priorities.get(str(source), 0),
                 chunk_messages=spec.batch_messages if spec.kind == "batch" else CHUNK_MESSAGES,
             )

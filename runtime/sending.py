@@ -171,15 +171,8 @@ class SendingOpener:
                 within = transaction if output.promise is Promise.TRANSACTIONAL else None
                 outbox = made_outbox(name, own, self._services.linger_s, within, broken)
                 self._children.start(outbox.run(), f"outbox {name} of {self._claim.task}")
-            options = self._services.resolved.options
-            port = Port(
-                name,
-                outbox,
-                options.max_outbox_messages,
-                options.max_outbox_bytes,
-                self._on_room,
-                self._on_rejection,
-            )
+            share = self._services.rooms.unsettled
+            port = Port(name, outbox, share, self._on_room, self._on_rejection)
             ports[name] = port
             sending.senders[name] = Sender(output, port, self._claim.task.partition("/")[0])
             sending.max_bytes[name] = own.producer.limits.bytes

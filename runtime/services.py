@@ -15,6 +15,7 @@ from samza_py.resolved import ResolvedJob
 from samza_py.runtime.intake import Intake
 from samza_py.runtime.outbox import Outbox
 from samza_py.runtime.producing import ProducerHost
+from samza_py.runtime.rooms import Rooms
 from samza_py.runtime.task_plan import TaskPlan
 from samza_py.runtime.wakeup import Wakeup
 from samza_py.task import Limit
@@ -35,6 +36,7 @@ class Services:
         intakes: by system name, for systems that are read.
         hosts: container-wide producers, by system name.
         outboxes: of those producers, by output name.
+        rooms: what its tasks may hold.
         threads: for handlers that block.
         on_stop: asks the container to stop.
         waiting: woken by every checkpoint written here, for partitions that wait on parents.
@@ -46,6 +48,7 @@ class Services:
     store: CheckpointStore
     admins: dict[str, Admin]
     plan: TaskPlan
+    rooms: Rooms
     threads: Executor
     on_stop: Callable[[], None]
     intakes: dict[str, Intake] = field(default_factory=dict[str, Intake])

@@ -23,9 +23,10 @@ class JobOptions:
             (refused at the start unless every output can take part).
         profile: ``default`` batches for little CPU, ``low_latency`` sends at once.
         commit_interval_s: between two commits of a task; what a crash repeats at most.
-        max_buffered_messages: read ahead and not yet taken by the task, per task.
-        max_buffered_bytes: the same in bytes.
-        max_outbox_messages: sent by a task and not yet durable, per output.
+        max_buffered_messages: read ahead and not yet taken, in a container; its tasks share it
+            evenly, and each gets 100 at least, or this if it is less.
+        max_buffered_bytes: the same in bytes; each task gets 64 KiB at least.
+        max_outbox_messages: sent to one output and not yet durable, in a container, shared alike.
         max_outbox_bytes: the same in bytes.
         max_attempt_bytes: what one call of a handler may send; above it the call fails.
         max_done_runs: finished stretches beyond the oldest unfinished message, per partition;
@@ -45,10 +46,10 @@ class JobOptions:
     guarantee: Guarantee = "at_least_once"
     profile: Profile = "default"
     commit_interval_s: float = 1.0
-    max_buffered_messages: int = 10_000
-    max_buffered_bytes: int = 16 << 20
-    max_outbox_messages: int = 10_000
-    max_outbox_bytes: int = 16 << 20
+    max_buffered_messages: int = 20_000
+    max_buffered_bytes: int = 32 << 20
+    max_outbox_messages: int = 20_000
+    max_outbox_bytes: int = 32 << 20
     max_attempt_bytes: int = 64 << 20
     max_done_runs: int = 1_000
     max_uncommitted_bytes: int = 64 << 20

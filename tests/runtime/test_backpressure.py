@@ -15,6 +15,7 @@ from samza_py.message import Outgoing, TaskPartition
 from samza_py.producer import Limits, Requests
 from samza_py.runtime.buffer import PartitionBuffer
 from samza_py.runtime.port import Port
+from samza_py.runtime.rooms import Rooms
 from tests.runtime.running import Running, resolved, running, values
 
 Numbers = MemoryStream[str, int]
@@ -229,6 +230,36 @@ async def test_a_slow_task_is_not_read_ahead_of_its_bounds() -> None:
     finally:
         consumer.poll = polled
     assert all(0 < room.bytes <= 50_000 and 0 < room.messages <= 1000 for room in rooms)
+
+
+@pytest.mark.parametrize("partitions", [1, 4, 16])
+async def test_a_container_holds_no_more_for_having_more_partitions(partitions: int) -> None:
+    memory, numbers, out = streams(4000, partitions=partitions)
+    memory.broker.faults = clogged = Clogged("all")
+    job = Job("many", max_outbox_messages=1600, max_buffered_messages=1600)
+
+    @job.task(numbers, to=out)
+    def copy(number: Message[str, int]) -> int:
+        return number.value
+
+    async with running(resolved(job, memory)) as ran:
+        await asyncio.sleep(10)
+        tasks = ran.container.statistics().tasks
+        assert len(tasks) == partitions
+        assert {task.unsettled for task in tasks} == {1600 // partitions}
+        assert 800 <= sum(p.buffered for task in tasks for p in task.partitions) <= 1600
+        clogged.free.set()
+        await memory.wait_for(out, 4000)
+        await ran.stop()
+
+
+def test_each_of_very_many_tasks_gets_enough_for_a_poll() -> None:
+    rooms = Rooms(Job("many", max_outbox_messages=50).options)
+    rooms.among(10_000)
+    assert (rooms.buffered.messages, rooms.buffered.bytes) == (100, 64 << 10)
+    assert rooms.unsettled.messages == 50
+    rooms.among(0)
+    assert (rooms.buffered.messages, rooms.buffered.bytes) == (20_000, 32 << 20)
 
 
 async def test_a_full_output_stops_no_task_that_does_not_send_to_it() -> None:

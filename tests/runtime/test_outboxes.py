@@ -33,6 +33,7 @@ from samza_py.runtime.ordered_outbox import OrderedOutbox
 from samza_py.runtime.outbox import Outbox
 from samza_py.runtime.port import Parcel, Port
 from samza_py.runtime.producing import ProducerHost
+from samza_py.runtime.rooms import Share
 from samza_py.runtime.sending import made_outbox
 from samza_py.transaction import Transaction
 
@@ -119,7 +120,7 @@ class Sent:
         self.outbox = outbox
         self.sinks = sinks
         self.rejected: list[bytes] = []
-        self.port = Port("out", outbox, 1000, 1 << 20, lambda: None, self._on_rejection)
+        self.port = Port("out", outbox, Share(1000, 1 << 20), lambda: None, self._on_rejection)
 
     def _on_rejection(self, message: Outgoing, error: ConnectorError, generation: int) -> None:
         self.rejected.append(message.value)
@@ -314,7 +315,7 @@ async def test_a_producer_that_breaks_again_and_again_ends_the_outbox() -> None:
 
     host = ProducerHost("sink", make)
     outbox = made_outbox("out", host, 0.0)
-    port = Port("out", outbox, 10, 1000, lambda: None, lambda *_: None)
+    port = Port("out", outbox, Share(10, 1000), lambda: None, lambda *_: None)
     port.put([message(1)], 4, 0)
     with pytest.raises(ConnectorError, match="always broken"):
         await asyncio.wait_for(outbox.run(), 1000)
@@ -334,7 +335,7 @@ async def test_an_outage_that_breaks_each_new_producer_is_waited_for(
 
     host = ProducerHost("sink", make)
     outbox = made_outbox("out", host, 0.0)
-    port = Port("out", outbox, 10, 1000, lambda: None, lambda *_: None)
+    port = Port("out", outbox, Share(10, 1000), lambda: None, lambda *_: None)
     child = asyncio.ensure_future(outbox.run())
     port.put([message(1)], 4, 0)
     async with asyncio.timeout(1000):

@@ -29,6 +29,7 @@ from samza_py.message import (
 )
 from samza_py.runtime.buffer import PartitionBuffer
 from samza_py.runtime.progress import Progress
+from samza_py.runtime.rooms import Share
 from samza_py.serde import Raw
 from samza_py.system import Input
 
@@ -184,7 +185,7 @@ def _used_up(buffer: PartitionBuffer, progress: Progress) -> None:
 def _buffer(progress: Progress, most: int = 1000, most_bytes: int = 1 << 20) -> PartitionBuffer:
     source: Input[bytes, bytes] = Input(Memory(), "words", Raw(), Raw())
     key = TaskPartition("work/0", PLACE)
-    return PartitionBuffer(key, source, progress, compare, max_messages=most, max_bytes=most_bytes)
+    return PartitionBuffer(key, source, progress, compare, room=Share(most, most_bytes))
 
 
 @given(
