@@ -43,7 +43,7 @@ from samza_py.runtime.reading import opened_buffers
 from samza_py.runtime.scope import TaskScope
 from samza_py.runtime.sending import Sending, SendingOpener, outputs_of
 from samza_py.runtime.services import Services
-from samza_py.runtime.statistics import TaskCounters, TaskStatistics
+from samza_py.runtime.statistics import TaskCounters, TaskState, TaskStatistics
 from samza_py.runtime.task_commits import TaskCommits
 from samza_py.runtime.watch import StallWatch
 from samza_py.seam import seam
@@ -334,10 +334,10 @@ class TaskInstance:
                 return f"task {self.name} at {message.where}"
         return None
 
-    def statistics(self) -> TaskStatistics:
-        """The task now."""
+    def statistics(self, state: TaskState) -> TaskStatistics:
+        """The task now; its state is known to whoever runs it."""
         partitions = tuple(buffer.statistics() for buffer in self._buffers)
         ports = [] if self._sending is None else self._sending.ports
         unsettled = sum(port.unsettled_messages for port in ports)
         cause = None if self._stalls is None else self._stalls.cause
-        return TaskStatistics(self.name, self._counters, partitions, unsettled, cause)
+        return TaskStatistics(self.name, self._counters, partitions, unsettled, state, cause)
