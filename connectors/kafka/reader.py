@@ -42,6 +42,7 @@ class Seat:
         next: the offset that the library reads next.
         failed: it is read no more, until it gets another seat.
         paused: the library does not fetch it.
+        silent_s: how long it has been asked for without an answer.
     """
 
     def __init__(self, partition: Partition, topic: Any, next_offset: int) -> None:
@@ -50,6 +51,8 @@ class Seat:
         self.next = next_offset
         self.failed = False
         self.paused = False
+        self.silent_s = 0.0
+        self._answered: int | None = None
         self._error: ConnectorError | PositionLostError | None = None
         self._messages: list[Received] = []
         self._index = 0
@@ -88,6 +91,13 @@ class Seat:
         """Hear where the library stands, and where the log ended at its last answer."""
         self.next = next_offset
         self._head = -1 if head is None else head
+
+    def hear(self, answered: int | None, waited_s: float) -> None:
+        """Hear when the last answer came, which may be an old one, after another wait."""
+        if self.paused or answered != self._answered:
+            self._answered, self.silent_s = answered, 0.0
+        else:
+            self.silent_s += waited_s
 
     def fail(self, error: ConnectorError | PositionLostError) -> None:
         """End it with this error, behind what it holds."""
@@ -157,8 +167,7 @@ class Reader:
         self._client: Any = None
         self._seats: dict[Any, Seat] = {}
         self._assigned: set[Any] = set()
-        self._heard = 0
-        self._silent_s = 0.0
+        self._listened = 0.0
 
     async def aopen(self) -> None:
         """Connect. Raises ``UnavailableError`` or ``ConnectorError``."""
@@ -223,7 +232,6 @@ class Reader:
 
     def _assign(self) -> None:
         self._assigned = set(self._seats)
-        self._silent_s = 0.0
         if not self._seats:
             self._client.unsubscribe()
             return
@@ -249,7 +257,8 @@ class Reader:
         calls ``pause``, without another await between.
 
         Raises:
-            UnavailableError: no broker has answered for ``SILENT_S``.
+            UnavailableError: no broker has answered for ``SILENT_S``. Where some have, the
+                partitions of the others fail alone.
             ConnectorError: the client is of no more use.
         """
         if not self._seats:
@@ -257,8 +266,7 @@ class Reader:
             return
         if self._client._fetcher.error_future.done():
             await self._renew()
-        loop, fetcher = asyncio.get_running_loop(), self._client._fetcher
-        began = loop.time()
+        fetcher = self._client._fetcher
         try:
             drained = await self._client.getmany(timeout_ms=int(WAIT_S * 1000))
         except asyncio.CancelledError:
@@ -270,7 +278,7 @@ class Reader:
             self._failed(error)
             return
         await self._keep(drained)
-        self._refuse_silence(loop.time() - began)
+        self._refuse_silence()
 
     async def _keep(self, drained: Mapping[Any, Sequence[Any]]) -> None:
         for topic, records in drained.items():
@@ -298,18 +306,22 @@ class Reader:
         for seat in at_fault:
             seat.fail(_failure(error, seat))
 
-    def _refuse_silence(self, waited_s: float) -> None:
-        """Count what was waited here alone: nothing is heard while nobody has room, or asks."""
-        reading = [topic for topic, seat in self._seats.items() if not seat.paused]
-        heard = max((self._client.last_poll_timestamp(one) or 0 for one in reading), default=0)
-        if not reading or heard != self._heard:
-            self._heard, self._silent_s = heard, 0.0
-            return
-        self._silent_s += min(waited_s, 2 * WAIT_S)  # more is a loop that was held up
-        if self._silent_s > SILENT_S + self._cluster.fetch_wait_s:
-            raise UnavailableError(
-                f"{self._cluster.at} has not answered for {self._silent_s:.0f} s"
-            )
+    def _refuse_silence(self) -> None:
+        """Fail the partitions whose brokers do not answer, or raise where none of them does."""
+        now = asyncio.get_running_loop().time()
+        waited_s = min(now - self._listened, 2 * WAIT_S)  # more is a loop that was held up
+        self._listened = now
+        for topic, seat in self._seats.items():
+            seat.hear(self._client.last_poll_timestamp(topic), waited_s)
+        longest_s = SILENT_S + self._cluster.fetch_wait_s
+        read = [seat for seat in self._seats.values() if not seat.failed]
+        silent = [seat for seat in read if seat.silent_s > longest_s]
+        if silent and len(silent) == len(read):
+            silent_s = min(seat.silent_s for seat in silent)
+            raise UnavailableError(f"{self._cluster.at} has not answered for {silent_s:.0f} s")
+        for seat in silent:
+            why = f"the broker that leads it has not answered for {seat.silent_s:.0f} s"
+            seat.fail(UnavailableError(f"{seat.partition}: {why}"))
 
 
 def _concerns(error: Exception, seat: Seat) -> bool:
