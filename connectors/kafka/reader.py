@@ -203,6 +203,9 @@ class Reader:
         at_fault = [seat for seat in self._seats.values() if _concerns(error, seat)]
         if not at_fault:
             raise translated(error, f"reading from {self._cluster.at}") from error
+        for seat in at_fault:
+            seat.fail(_failure(error, seat, None))
+        self.pause()  # before the library asks for them again
         oldest = await self._oldest([seat.topic for seat in at_fault])
         for seat in at_fault:
             seat.fail(_failure(error, seat, oldest.get(seat.topic)))
