@@ -30,6 +30,9 @@ from samza_py.seam import seam
 
 logger = logging.getLogger(__name__)
 
+HANDLER_THREADS = "samza-py handler"
+"""What the names of the threads of ``blocking=True`` handlers begin with."""
+
 
 class Container:
     """Runs a resolved job in the current event loop. Used once.
@@ -94,7 +97,7 @@ class Container:
 
     async def _run(self, children: Children) -> None:
         options = self._resolved.options
-        threads = ThreadPoolExecutor(options.max_threads, "samza-py handler")
+        threads = ThreadPoolExecutor(options.max_threads, HANDLER_THREADS)
         async with Opened(options.close_timeout_s, self._note) as opened:
             opened.calls(partial(threads.shutdown, wait=False, cancel_futures=True))
             try:

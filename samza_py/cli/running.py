@@ -14,7 +14,7 @@ from samza_py.cli.failures import Redaction, described, leaves, report
 from samza_py.cli.logs import configure
 from samza_py.cli.preparing import Prepared, prepare
 from samza_py.cli.showing import Display, display, repeat
-from samza_py.cli.stopping import Signals, end_children
+from samza_py.cli.stopping import Signals, end_children, end_threads
 from samza_py.errors import ConfigError
 from samza_py.job import Job
 from samza_py.monitoring import monitored
@@ -79,6 +79,7 @@ def run_job(job: Job[Any], arguments: argparse.Namespace) -> int:
 async def _run(prepared: Prepared, shown: Display, *, as_json: bool) -> int:
     code = await _run_container(prepared, shown, as_json=as_json)
     await end_children(code, _LEFT_BEHIND_S)
+    await end_threads(code, _LEFT_BEHIND_S)
     return code
 
 
