@@ -10,7 +10,7 @@
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS build
-ARG EXTRAS=kafka,uvloop
+ARG EXTRAS=kafka,monitoring,uvloop
 WORKDIR /build
 RUN python3 -m venv tools
 

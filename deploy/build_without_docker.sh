@@ -13,7 +13,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source deploy/images.sh
 
 SUITE=${SUITE:-bookworm}
-EXTRAS=${EXTRAS-kafka,uvloop}
+EXTRAS=${EXTRAS-kafka,monitoring,uvloop}
 
 check_tools() {
     [ "$(id -u)" = 0 ] || fail 'debootstrap and chroot must be root: call it with sudo'

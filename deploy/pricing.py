@@ -1,7 +1,7 @@
 """Prices orders, from topic to topic: the job that compose.yaml runs.
 
-    docker compose up --build           docs/deploy.md says how to send it an order
-    samza-py run deploy/pricing.py      without containers, against localhost:9092
+docker compose up --build           docs/deploy.md says how to send it an order
+samza-py run deploy/pricing.py      without containers, against localhost:9092
 """
 
 from dataclasses import dataclass

@@ -61,6 +61,9 @@ def look_at_checkout() -> Iterator[Finding]:
 def look_at_programs() -> Iterator[Finding]:
     """Look for programs that some targets call."""
     yield Finding("git", shutil.which("git") or "", "sudo apt-get install git", True)
+    for tool in ("buildah", "debootstrap"):
+        cure = f"sudo apt-get install {tool} (only for `make image`)"
+        yield Finding(tool, shutil.which(tool) or "", cure)
     yield Finding("uv", shutil.which("uv") or "", "pipx install uv (only for `make lock`)")
 
 
