@@ -27,7 +27,8 @@ COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY samza_py samza_py/
 COPY connectors connectors/
 COPY runtime runtime/
-RUN tools/bin/pip wheel --no-cache-dir --no-index --find-links wheels --no-deps --wheel-dir wheels . \
+RUN tools/bin/pip wheel --no-cache-dir --no-index --find-links wheels --no-deps \
+        --wheel-dir wheels . \
     && python3 -m venv --without-pip /opt/samza-py \
     && tools/bin/pip --python /opt/samza-py/bin/python install --no-cache-dir \
         --no-index --find-links wheels "samza-py[${EXTRAS}]"
@@ -50,6 +51,7 @@ ENV PATH=/opt/samza-py/bin:$PATH \
 USER 10001:10001
 # Checkpoints of jobs that keep them in a local file; those of Kafka leave it empty.
 VOLUME /state
-HEALTHCHECK --interval=15s --timeout=5s --start-period=30s CMD ["python", "/opt/samza-py/healthcheck.py"]
+HEALTHCHECK --interval=15s --timeout=5s --start-period=30s \
+    CMD ["python", "/opt/samza-py/healthcheck.py"]
 ENTRYPOINT ["samza-py"]
 CMD ["--help"]

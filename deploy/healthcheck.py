@@ -1,8 +1,8 @@
 """Asks the job of this container whether it lives: what HEALTHCHECK of the Dockerfile runs.
 
 The job answers where ``SAMZA_MONITORING__LISTEN`` says. One that was not told to answer lives as
-long as its process, which the engine watches by itself. The package is not imported: that would take
-longer than all the rest, every few seconds.
+long as its process, which the engine watches by itself. The package is not imported: that would
+take longer than all the rest, every few seconds.
 """
 
 import http.client

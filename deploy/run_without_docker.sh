@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs a command of samza-py in the image of build_without_docker.sh, closed up as compose.yaml does it.
+# Runs a command of samza-py in the image of build_without_docker.sh, closed up as by compose.yaml.
 #
-#     sudo deploy/run_without_docker.sh STATE_FOLDER JOB_FOLDER [NAME=VALUE ...] COMMAND [ARGUMENT ...]
+#     sudo deploy/run_without_docker.sh STATE_FOLDER JOB_FOLDER [NAME=VALUE ...] COMMAND [ARG ...]
 #
 # A read-only file system but for /state and /tmp, the image's user and environment, no capability,
 # none to be gained. `buildah run` with chroot isolation has no option for the first, so this enters
@@ -11,6 +11,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source deploy/images.sh
 
 [ $# -ge 3 ] || fail 'which state folder, which job folder, and which command?'
+be_root
+[ -f "$CACHE/lock" ] || fail 'there is no image: call deploy/build_without_docker.sh first'
 STATE=$(realpath "$1") JOB=$(realpath "$2")
 shift 2
 exec 8<"$CACHE/lock"
@@ -41,6 +43,7 @@ close_up() {
 }
 export -f close_up
 export ROOT STATE JOB
+# shellcheck disable=SC2016  # for the shell within
 exec unshare --mount bash -euc 'close_up; exec chroot "$ROOT" "$@"' - \
     setpriv --reuid "$USER_ID" --regid "$GROUP_ID" --clear-groups \
     --no-new-privs --bounding-set=-all --inh-caps=-all \

@@ -11,7 +11,7 @@ import json
 import signal
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ def broker_settings() -> dict[str, str]:
 
 
 @contextmanager
-def broker(folder: Path) -> Iterator[Kafka]:
+def broker(folder: Path) -> Generator[Kafka]:
     """A broker with the settings of the file, but for the ports and the folder."""
     ports = Ports()
     reserved = {listener: ports.reserve() for listener in PORTS}
@@ -74,7 +74,7 @@ def broker(folder: Path) -> Iterator[Kafka]:
 
 
 @contextmanager
-def environment(kafka: Kafka) -> Iterator[dict[str, str]]:
+def environment(kafka: Kafka) -> Generator[dict[str, str]]:
     """What the file tells the job, but for the ports."""
     with closing(Ports()) as ports:
         listen = f"{LOOPBACK}:{ports.reserve()}"
@@ -105,8 +105,9 @@ async def price_an_order(
         async with asyncio.timeout(40):
             await send(kafka, process)
             price = await receive(kafka)
-        healthcheck = [sys.executable, "-I", HEALTHCHECK]
-        check = await asyncio.create_subprocess_exec(*healthcheck, env={LISTEN: listen})
+        check = await asyncio.create_subprocess_exec(
+            sys.executable, "-I", HEALTHCHECK, env={LISTEN: listen}
+        )
         assert await check.wait() == 0
     finally:
         if process.returncode is None:
