@@ -63,6 +63,11 @@ def look_at_programs() -> Iterator[Finding]:
     yield Finding("git", shutil.which("git") or "", "sudo apt-get install git", True)
     cure = "sudo apt-get install valgrind (only for `make instructions`)"
     yield Finding("valgrind", shutil.which("valgrind") or "", cure)
+    # debootstrap is for root, and lies where only root looks.
+    path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin"))
+    for tool in ("buildah", "debootstrap"):
+        cure = f"sudo apt-get install {tool} (only for `make image`)"
+        yield Finding(tool, shutil.which(tool, path=path) or "", cure)
     yield Finding("uv", shutil.which("uv") or "", "pipx install uv (only for `make lock`)")
 
 

@@ -202,6 +202,6 @@ class TwoPhaseProducer(Producer):
     async def abandon(self, token: Token) -> None:
         """Remove what was staged and no checkpoint names.
 
-        Not called by the runtime: ``recover`` removes what it does not name. For tools that clean up
-        behind a job that will not run again.
+        Not called by the runtime, whose ``recover`` removes what it does not name. For tools that
+        clean up behind a job that will not run again.
         """

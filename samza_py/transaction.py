@@ -12,8 +12,8 @@ class Transaction(AsyncResource):
 
     ``aopen`` fences: it ends whatever transaction an older claim of the same task left open, and
     from then on nothing of that claim can commit. The runtime begins one before the first write
-    after a commit and ends it with ``commit``, or lets it go with ``aclose``, which undoes it where it
-    can; the next claim's ``aopen`` does what is left.
+    after a commit and ends it with ``commit``, or lets it go with ``aclose``, which undoes it where
+    it can; the next claim's ``aopen`` does what is left.
     """
 
     @abstractmethod
