@@ -329,6 +329,26 @@ def test_a_thread_that_hangs_does_not_keep_the_process(
     assert "time.sleep(100)" in errors
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="a PID namespace needs root")
+def test_the_first_process_of_a_container_hears_a_stop_as_it_starts(tmp_path: Path) -> None:
+    (tmp_path / "orders.py").write_text(
+        "import time\nprint('imported', flush=True)\ntime.sleep(60)"
+    )
+    python = [sys.executable, "-m", "samza_py", "run", "orders.py"]
+    with subprocess.Popen(
+        ["unshare", "--pid", "--fork", "--kill-child", *python],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "imported\n"
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+        os.kill(int(children), signal.SIGTERM)
+        assert process.wait(20) == 143
+
+
 def test_what_was_never_awaited_is_a_warning_on_one_line(tmp_path: Path) -> None:
     job_file(
         tmp_path,
