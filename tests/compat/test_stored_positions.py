@@ -49,7 +49,7 @@ def copying(root: Path, checkpoints: LocalCheckpoints) -> tuple[Job[None], list[
     return job, read
 
 
-@pytest.mark.parametrize("name", ["files.v1.log"])
+@pytest.mark.parametrize("name", ["files.v1.log", "files.v2.log"])
 async def test_a_job_over_files_goes_on_from_what_was_kept(name: str, tmp_path: Path) -> None:
     job, read = copying(tmp_path, await asyncio.to_thread(laid_out, name, tmp_path))
     await job.arun()

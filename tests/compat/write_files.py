@@ -18,6 +18,7 @@ from typing import Any
 
 from samza_py.checkpoint import Checkpoint, Claim, Grant, InputProgress, Run
 from samza_py.connectors.files import FileInput, FileOutput, Files
+from samza_py.connectors.files.listing import VERSION
 from samza_py.connectors.local import LocalCheckpoints
 from samza_py.message import END, Outgoing, Partition
 from samza_py.producer import TwoPhaseProducer
@@ -27,7 +28,7 @@ from tests.connectors.files.reading import partitions_of, read_on
 
 INPUTS = Path(__file__).parent / "inputs"
 JOB, TASK = "copying", "copy/0"
-NAME = "files.v1.log"
+NAME = f"files.v{VERSION}.log"
 
 STAGED = b'"staged"\n'
 
