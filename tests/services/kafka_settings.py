@@ -21,6 +21,8 @@ QUICK = {
     "controller.quorum.election.timeout.ms": 500,
     "controller.quorum.fetch.timeout.ms": 1_000,
     "controller.quorum.election.backoff.max.ms": 200,
+    # Tests write messages of any time, and each look would delete those that are a week old.
+    "log.retention.ms": -1,
     "log.initial.task.delay.ms": 500,
     "log.retention.check.interval.ms": 1_000,
     "log.segment.delete.delay.ms": 1_000,
