@@ -38,40 +38,20 @@ def main() -> bool:
 
 
 def _held(rounds: list[dict[str, dict[str, float]]]) -> bool:
-    def ratios(one: str, other: str, figure: str) -> list[float]:
-        return [found[one][figure] / found[other][figure] for found in rounds]
-
-    def detail(one: str, other: str, figure: str) -> str:
-        ours = middle([found[one][figure] for found in rounds])
-        theirs = middle([found[other][figure] for found in rounds])
-        return f"job {ours:.4g}, loop {theirs:.4g} ({figure})"
+    def compared(name: str, ours: str, theirs: str, figure: str, bar: Bar) -> bool:
+        """Say how many times the one side's figure is the other's, round by round."""
+        ratios = [found[ours][figure] / found[theirs][figure] for found in rounds]
+        job, loop = (middle([found[side][figure] for found in rounds]) for side in (ours, theirs))
+        return say(name, ratios, "x", bar, f"job {job:.4g}, loop {loop:.4g} ({figure})")
 
     paces = [run["pace"] for found in rounds for run in found.values()]
     quiet = sum(pace <= QUIET * min(paces) for pace in paces)
     print(f"  {quiet} of {len(paces)} runs were measured while the machine was quiet")
     held = [
-        say("kafka_map", ratios("job", "loop", "us"), "x", Bar(1.4), detail("job", "loop", "us")),
-        say(
-            "kafka_map_dicts",
-            ratios("dict job", "dict loop", "us"),
-            "x",
-            Bar(1.4),
-            detail("dict job", "dict loop", "us"),
-        ),
-        say(
-            "kafka_consume",
-            ratios("consume", "reads", "us"),
-            "x",
-            Bar(1.25),
-            detail("consume", "reads", "us"),
-        ),
-        say(
-            "kafka_throughput",
-            ratios("job", "waiting", "per_s"),
-            "x",
-            Bar(1.5, "high"),
-            detail("job", "waiting", "per_s"),
-        ),
+        compared("kafka_map", "job", "loop", "us", Bar(1.4)),
+        compared("kafka_map_dicts", "dict job", "dict loop", "us", Bar(1.4)),
+        compared("kafka_consume", "consume", "reads", "us", Bar(1.25)),
+        compared("kafka_throughput", "job", "waiting", "per_s", Bar(1.5, "high")),
     ]
     return all(held)
 
