@@ -61,7 +61,7 @@ async def test_connections_that_are_half_open_are_noticed_and_nothing_is_lost(
     await campaign.until(lambda done: done >= campaign.written, process)
     await campaign.stop(process)
     await campaign.check()
-    said = [line for line in campaign.log().splitlines() if line[9:17].strip() == "warning"]
+    said = campaign.warnings()
     assert 1 <= len(said) <= 3, said  # of reading, and of a commit that was under way
 
 

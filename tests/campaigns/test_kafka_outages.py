@@ -16,13 +16,6 @@ Make = Callable[..., Mapping]
 pytestmark = [pytest.mark.campaign, pytest.mark.service]
 
 
-def warnings_of(campaign: Mapping) -> list[str]:
-    """The warnings and errors of the last start."""
-    return [
-        line for line in campaign.log().splitlines() if line[9:17].strip() in ("warning", "error")
-    ]
-
-
 async def test_a_broker_is_killed_and_comes_back_under_load(
     mapping: Make, own_kafka: Cluster
 ) -> None:
@@ -51,7 +44,7 @@ async def test_a_broker_that_is_away_at_the_start_is_waited_for(
     process = campaign.start()
     await asyncio.sleep(5)
     assert process.poll() is None, campaign.story()
-    said = warnings_of(campaign)
+    said = campaign.warnings()
     assert len(said) == 1, said  # one an outage, whatever has to be opened
     assert "127.0.0.1" in said[0]
     await asyncio.to_thread(own_kafka.node(1).restart)
