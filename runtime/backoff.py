@@ -22,17 +22,21 @@ class Backoff:
 
     Args:
         what: the thing that fails, for the log: ``reading from kafka``.
+        failing: those of its kind that fail just now. Whoever shares it shares the warning: the
+            first one says that it fails, the last one that it works again.
     """
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, failing: set[Backoff] | None = None) -> None:
         self._what = what
+        self._failing: set[Backoff] = set() if failing is None else failing
         self.failures = 0
 
     async def wait(self, error: Exception) -> None:
         """Count a failure, say so once, and sleep before the next try."""
         self.failures += 1
-        if self.failures == 1:
+        if not self._failing:
             logger.warning("%s fails, trying again: %s", self._what, error)
+        self._failing.add(self)
         wait = min(LONGEST_S, FIRST_S * 2.0 ** min(self.failures - 1, 20))
         wait *= 1.0 - seam().random.random() / 2.0
         if isinstance(error, UnavailableError):
@@ -41,9 +45,14 @@ class Backoff:
 
     def worked(self) -> None:
         """It works: the outage is over."""
-        if self.failures:
+        self.over()
+        if self.failures and not self._failing:
             logger.warning("%s works again after %d failures", self._what, self.failures)
-            self.failures = 0
+        self.failures = 0
+
+    def over(self) -> None:
+        """It is not tried any more, whether it works or not."""
+        self._failing.discard(self)
 
 
 async def retried(
