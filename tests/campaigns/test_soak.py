@@ -13,7 +13,7 @@ from tests.services.kafka import Cluster
 
 pytestmark = [pytest.mark.campaign, pytest.mark.slow]
 
-SHORT_S, PLANTED_S = 60, 20
+SHORT_S, PLANTED_S = 60, 30
 Record = Callable[[str, object], None]
 
 
