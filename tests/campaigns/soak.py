@@ -37,7 +37,7 @@ SAMPLE_EVERY_S, TELL_EVERY_S = 1.0, 10.0
 LONGEST_LIFE_S = 30.0
 STOPPED = 0.25
 """Of the deaths, those by SIGTERM."""
-MOST_OUTAGES, OUTAGE_EVERY_S, AWAY_S = 3, 60.0, 3.0
+OUTAGE_EVERY_S, AWAY_S = 90.0, 3.0
 
 
 @dataclass
@@ -109,8 +109,8 @@ class Soak:
     # What is done to it ----------------------------------------------------------------------
 
     async def _disturb(self) -> None:
-        """Kill the victim and, a few times, the broker, until the time is over."""
-        outages = max(1, min(MOST_OUTAGES, int(self.seconds / OUTAGE_EVERY_S)))
+        """Kill the victim and, now and then, the broker, until the time is over."""
+        outages = max(1, int(self.seconds / OUTAGE_EVERY_S))
         due = [(number + 0.5) / outages * self.seconds for number in range(outages)]
         longest_s = min(LONGEST_LIFE_S, self.seconds / 6)
         while True:
