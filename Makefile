@@ -31,7 +31,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-crash demo-kafka services test check lint types floors test-memory test-slow \
-        soak simulate bench instructions versions doctor environment lock reference audit sbom clean
+        image test-container soak simulate bench instructions versions doctor environment lock reference audit sbom clean
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses=8 --dist=worksteal
@@ -96,7 +96,16 @@ test-memory: ## the tests that need no service, no minutes
 test-slow: services ## the slow tests and the full campaigns
 	$(SAY) 'test-slow: slow tests; each campaign for $(FULL_CAMPAIGN) s'
 	$(ENVIRONMENT) dev
-	@$(PYTEST) -m 'slow or campaign' --seconds $(FULL_CAMPAIGN) --seed $(SEED) $(PYTEST_ARGS)
+	@$(PYTEST) -m '(slow or campaign) and not container' --seconds $(FULL_CAMPAIGN) --seed $(SEED) $(PYTEST_ARGS)
+
+image: ## build the image without a Docker engine, run a job in it (root; buildah, debootstrap)
+	$(SAY) 'image: the Dockerfile by buildah, on a base by debootstrap'
+	@deploy/build_without_docker.sh
+
+test-container: services ## the same, and the job of compose.yaml in the image on a real broker
+	$(SAY) 'test-container: the image is built, and runs jobs'
+	$(ENVIRONMENT) dev
+	@$(BIN)/python -m pytest -s -m container tests/deploy $(PYTEST_ARGS)
 
 soak: services ## a job on Kafka under load and kills for 15 minutes: nothing may grow or be lost
 	$(SAY) 'soak: $(SOAK_SECONDS) s from Kafka to Kafka; a container and the broker are killed on the way'

@@ -16,11 +16,13 @@ def main() -> bool:
     rounds: list[dict[str, dict[str, float]]] = []
     with broker() as address:
         for number in range(PAIRS + 1):
-            source, *out = new_topics(address, orders=MESSAGES, outputs=3)
-            loop = "benchmarks.loops.kafka_map"
+            source, *out = new_topics(address, orders=MESSAGES, outputs=5)
+            loop, job = "benchmarks.loops.kafka_map", "benchmarks.jobs.kafka_map"
             found = {
                 "loop": measured(loop, address, source, out[0], count, "pipelined"),
-                "job": measured("benchmarks.jobs.kafka_map", address, source, out[1], count),
+                "job": measured(job, address, source, out[1], count),
+                "dict loop": measured(loop, address, source, out[3], count, "dicts"),
+                "dict job": measured(job, address, source, out[4], count, "dicts"),
                 "waiting": measured(loop, address, source, out[2], count, "waiting"),
                 "reads": measured("benchmarks.loops.kafka_consume", address, source, count),
                 "consume": measured("benchmarks.jobs.kafka_consume", address, source, count),
@@ -49,6 +51,13 @@ def _held(rounds: list[dict[str, dict[str, float]]]) -> bool:
     print(f"  {quiet} of {len(paces)} runs were measured while the machine was quiet")
     held = [
         say("kafka_map", ratios("job", "loop", "us"), "x", Bar(1.4), detail("job", "loop", "us")),
+        say(
+            "kafka_map_dicts",
+            ratios("dict job", "dict loop", "us"),
+            "x",
+            Bar(1.4),
+            detail("dict job", "dict loop", "us"),
+        ),
         say(
             "kafka_consume",
             ratios("consume", "reads", "us"),

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+PAIRS = 7
 QUIET_RUNS = 11
 MOST_RUNS = 40
 QUIET = 1.1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -48,6 +49,12 @@ def raw_orders(count: int) -> list[tuple[bytes, bytes]]:
 def priced(order: Order) -> Priced:
     """The handler's work."""
     return Priced(order.number, order.customer, order.amount * 1.2)
+
+
+def priced_dict(order: dict[str, Any]) -> dict[str, Any]:
+    """The same for a value that was read into a dict."""
+    number, customer = order["number"], order["customer"]
+    return {"number": number, "customer": customer, "total": order["amount"] * 1.2}
 
 
 def written_orders(folder: Path, count: int) -> Path:

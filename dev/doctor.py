@@ -61,6 +61,13 @@ def look_at_checkout() -> Iterator[Finding]:
 def look_at_programs() -> Iterator[Finding]:
     """Look for programs that some targets call."""
     yield Finding("git", shutil.which("git") or "", "sudo apt-get install git", True)
+    cure = "sudo apt-get install valgrind (only for `make instructions`)"
+    yield Finding("valgrind", shutil.which("valgrind") or "", cure)
+    # debootstrap is for root, and lies where only root looks.
+    path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin"))
+    for tool in ("buildah", "debootstrap"):
+        cure = f"sudo apt-get install {tool} (only for `make image`)"
+        yield Finding(tool, shutil.which(tool, path=path) or "", cure)
     yield Finding("uv", shutil.which("uv") or "", "pipx install uv (only for `make lock`)")
 
 

@@ -29,12 +29,14 @@ class Attempt(TaskContext[Any]):
 
     Args:
         scope: of the task.
-        message: the message in hand, None in a hook.
+        message: the message in hand, None in a hook or a batch.
         attempt: from 1.
+        batch: whether a batch is in hand.
     """
 
     __slots__ = (
         "_number",
+        "_of_batch",
         "_scope",
         "_timers",
         "_views",
@@ -47,7 +49,12 @@ class Attempt(TaskContext[Any]):
     )
 
     def __init__(
-        self, scope: TaskScope, message: Message[Any, Any] | None, attempt: int = 1
+        self,
+        scope: TaskScope,
+        message: Message[Any, Any] | None,
+        attempt: int = 1,
+        *,
+        batch: bool = False,
     ) -> None:
         self._scope = scope
         self._number = attempt
@@ -59,6 +66,7 @@ class Attempt(TaskContext[Any]):
         self._views: dict[str, StoreView[Any, Any]] | None = None
         self._timers: dict[str, int | None] | None = None
         self._wants_commit = False
+        self._of_batch: dict[int, int] | None = {} if batch else None
 
     # What user code sees -----------------------------------------------------------------------
 
@@ -86,17 +94,39 @@ class Attempt(TaskContext[Any]):
         headers: Headers = (),
         timestamp_ms: int | None = None,
         partition: str | None = None,
+        source: Message[Any, Any] | None = None,
     ) -> None:
         """Keep a message for an output; see ``TaskContext.send``."""
         self.check_open()
         sender = self._scope.sender(output)
-        source = self.message
+        origin, number = self._origin(source)
         if timestamp_ms is None:
-            timestamp_ms = -1 if source is None else source.timestamp_ms
+            timestamp_ms = -1 if origin is None else origin.timestamp_ms
         self.keep(
-            sender,
-            sender.encoded(key, value, headers, timestamp_ms, partition, source, self.number),
+            sender, sender.encoded(key, value, headers, timestamp_ms, partition, origin, number)
         )
+
+    def _origin(self, source: Message[Any, Any] | None) -> tuple[Message[Any, Any] | None, int]:
+        """The message that a send comes from, and its place among what comes from that."""
+        if (source is None) == (self._of_batch is not None):
+            task = self._scope.spec.name
+            if source is None:
+                raise TypeError(f"batch task {task} sends without source=; name the message")
+            raise TypeError(f"task {task} is no batch task: what it sends needs no source=")
+        if source is None:
+            return self.message, self.number
+        return source, self.number_of(source)
+
+    def number_of(self, source: Message[Any, Any]) -> int:
+        """The next number of what comes from a message of a batch.
+
+        Counted for each: what names an output for ever must not depend on which messages happened
+        to share a batch.
+        """
+        assert self._of_batch is not None
+        number = self._of_batch.get(id(source), 0)
+        self._of_batch[id(source)] = number + 1
+        return number
 
     def store(self, store: Store[K, V]) -> KeyValueStore[K, V]:
         """The entries of a store; see ``TaskContext.store``."""

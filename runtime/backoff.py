@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from contextvars import ContextVar
+from typing import TypeAlias, TypeVar
+from weakref import WeakSet
 
 from samza_py.errors import UnavailableError
 from samza_py.seam import seam
@@ -22,21 +24,35 @@ class Backoff:
 
     Args:
         what: the thing that fails, for the log: ``reading from kafka``.
-        failing: those of its kind that fail just now. Whoever shares it shares the warning: the
-            first one says that it fails, the last one that it works again.
+        outage: whether it counts as an outage until it works; not where its failures are kept
+            after it runs again, to be counted.
+        together: what fails just now of all that shares it, and with it the warning: the first
+            one says that it fails, the last one that it works again.
     """
 
-    def __init__(self, what: str, failing: set[Backoff] | None = None) -> None:
+    def __init__(self, what: str, *, outage: bool = True, together: set[str] | None = None) -> None:
         self._what = what
-        self._failing: set[Backoff] = set() if failing is None else failing
+        self._outage = outage
+        self._together: set[str] = set() if together is None else together
+        self._error = ""
+        self._since = 0.0
         self.failures = 0
+
+    def __str__(self) -> str:
+        seconds = asyncio.get_running_loop().time() - self._since
+        return f"{self._what} fails since {seconds:.0f} s: {self._error}"
 
     async def wait(self, error: Exception) -> None:
         """Count a failure, say so once, and sleep before the next try."""
         self.failures += 1
-        if not self._failing:
+        self._error = str(error)
+        if self.failures == 1:
+            self._since = asyncio.get_running_loop().time()
+            if self._outage:
+                _failing.get().add(self)
+        if not self._together:
             logger.warning("%s fails, trying again: %s", self._what, error)
-        self._failing.add(self)
+        self._together.add(self._what)
         wait = min(LONGEST_S, FIRST_S * 2.0 ** min(self.failures - 1, 20))
         wait *= 1.0 - seam().random.random() / 2.0
         if isinstance(error, UnavailableError):
@@ -46,13 +62,28 @@ class Backoff:
     def worked(self) -> None:
         """It works: the outage is over."""
         self.over()
-        if self.failures and not self._failing:
+        if self.failures and not self._together:
             logger.warning("%s works again after %d failures", self._what, self.failures)
+        _failing.get().discard(self)
         self.failures = 0
 
     def over(self) -> None:
         """It is not tried any more, whether it works or not."""
-        self._failing.discard(self)
+        self._together.discard(self._what)
+
+
+Failing: TypeAlias = WeakSet[Backoff]
+
+# A container sees its own outages alone, and each without being told of it: what it starts runs in
+# its context. Who gives up on something lets its backoff go, and that ends the outage, too.
+_failing: ContextVar[Failing] = ContextVar("failing", default=WeakSet())  # noqa: B039
+
+
+def watch_outages() -> Failing:
+    """Collect what fails in this context from here on: called by a container at its start."""
+    found: Failing = WeakSet()
+    _failing.set(found)
+    return found
 
 
 async def retried(

@@ -37,7 +37,7 @@ class BatchCaller(Caller):
 
     async def call_batch(self, batch: Sequence[AnyMessage], watched: Watched) -> None:
         """One attempt for all; raises what ``Caller.call`` raises, and ``BatchFailed``."""
-        attempt = Attempt(self.scope, None)
+        attempt = Attempt(self.scope, None, batch=True)
         try:
             async with contextlib.nullcontext() if self._limit is None else self._limit:
                 await self._call_batch(batch, attempt, watched)
@@ -76,9 +76,6 @@ class BatchCaller(Caller):
     async def _keep_records(self, result: Any, attempt: Attempt, only: AnyMessage | None) -> None:
         if inspect.isawaitable(result):
             result = await result
-        # Counted for each input message: what names an output for ever must not depend on which
-        # messages happened to share a batch.
-        numbers: dict[int, int] = {}
         for record in result or ():
             source = record.source if isinstance(record, Record) else None
             if source is None:
@@ -90,9 +87,7 @@ class BatchCaller(Caller):
                 )
             if self.to is None:
                 raise no_output(self.scope.spec, record)
-            number = numbers.get(id(source), 0)
-            numbers[id(source)] = number + 1
-            key = self.codec.key_for_output(source)
+            key, number = self.codec.key_for_output(source), attempt.number_of(source)
             attempt.keep(self.to, self.to.result(record, source, key, number))
 
 
@@ -172,7 +167,7 @@ class BatchRunner(Runner):
         try:
             await self._caller.call_batch(batch, self._watch)
         except Exception as error:
-            if isinstance(error, BatchFailed) and any(i < len(batch) for i in error.errors):
+            if isinstance(error, BatchFailed) and min(error.errors) < len(batch):
                 await self._run_apart(batch, error.errors, codec, buffer)
             elif len(batch) == 1:
                 await self._single(batch[0], codec, buffer, error)

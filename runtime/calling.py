@@ -76,7 +76,7 @@ class Caller:
                 nothing has happened then.
             StaleReadError: run it again.
         """
-        attempt = Attempt(self.scope, message, number)
+        attempt = Attempt(self.scope, message, number, batch=self.scope.spec.kind == "batch")
         try:
             if self._limit is None:
                 await self._guarded(message, attempt, key, watched)
@@ -145,14 +145,20 @@ class Caller:
         attempt.keep(to, to.result(one, message, key, attempt.number))
 
     async def hook(
-        self, what: str, hook: Callable[..., Any], *args: Any, spends: str | None = None
+        self,
+        what: str,
+        hook: Callable[..., Any],
+        *args: Any,
+        watched: Watched,
+        spends: str | None = None,
     ) -> None:
         """Call a task object's ``start``, ``on_timer`` or ``on_end`` as an attempt of its own.
 
         Args:
-            what: names it in an error.
+            what: names it in an error, and where it hangs.
             hook: the method.
             args: what it takes besides the context.
+            watched: notes the call.
             spends: a timer that is gone once the call has succeeded, unless the call sets it anew.
 
         Raises:
@@ -162,6 +168,7 @@ class Caller:
         if spends is not None:
             attempt.cancel_timer(spends)
         blank: Message[Any, Any] = Message(*_NOWHERE)
+        watched.calling = what
         try:
             await self.unfold(hook(*args, attempt), blank, attempt, None)
             if attempt.sends is not None:
@@ -172,6 +179,7 @@ class Caller:
             cause = f"{type(error).__name__}: {error}"
             raise TaskFailedError(self.scope.name, what, 1, cause) from error
         finally:
+            watched.calling = None
             attempt.closed = True
         self.scope.dirty = True
 

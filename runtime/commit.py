@@ -108,7 +108,7 @@ class Committer:
         participants: Sequence[Participant],
         transaction: OpenTransaction | None,
         newest: Checkpoint | None,
-        failing: set[Backoff],
+        failing: set[str],
     ) -> None:
         self.names_staged = newest is not None and any(newest.outputs.values())
         self._claim = claim
@@ -164,7 +164,7 @@ class Committer:
 
     async def _write(self, draft: Draft) -> None:
         """The atomic step. An unknown outcome is decided by reading the checkpoint back."""
-        backoff = Backoff(f"committing {self._claim.task}", self._failing)
+        backoff = Backoff(f"committing {self._claim.task}", together=self._failing)
         try:
             await self._write_on(draft, backoff)
         finally:

@@ -12,21 +12,26 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
+from weakref import WeakSet
 
 from samza_py.coordination import Coordinator
 from samza_py.errors import SamzaError
 from samza_py.resolved import ResolvedJob
+from samza_py.runtime.backoff import Failing, watch_outages
 from samza_py.runtime.children import Children, to_its_end
 from samza_py.runtime.closing import Opened
 from samza_py.runtime.loop_watch import LoopWatch
 from samza_py.runtime.opening import open_anew, opened_services
 from samza_py.runtime.own_tasks import OwnTasks
 from samza_py.runtime.services import Services
-from samza_py.runtime.statistics import ContainerStatistics, TaskCounters
+from samza_py.runtime.statistics import ContainerStatistics, State, TaskCounters
 from samza_py.runtime.supervisor import Supervisor
 from samza_py.seam import seam
 
 logger = logging.getLogger(__name__)
+
+HANDLER_THREADS = "samza-py handler"
+"""What the names of the threads of ``blocking=True`` handlers begin with."""
 
 
 class Container:
@@ -40,7 +45,8 @@ class Container:
         self._resolved = resolved
         self._own: OwnTasks | None = None
         self._children: Children | None = None
-        self._started_at = 0.0
+        self._started_at: float | None = None
+        self._outages: Failing = WeakSet()
         self._stop_wanted = False
         self._aborted = False
         self._started = False
@@ -67,6 +73,7 @@ class Container:
         self._main = asyncio.current_task()
         self._started_at = loop.time()
         self._done = loop.create_future()
+        self._outages = watch_outages()
         self._children = Children()
         watch = LoopWatch(self._resolved.options.block_warning_s, self._doing)
         if seam().watches_loop:
@@ -90,7 +97,7 @@ class Container:
 
     async def _run(self, children: Children) -> None:
         options = self._resolved.options
-        threads = ThreadPoolExecutor(options.max_threads, "samza-py handler")
+        threads = ThreadPoolExecutor(options.max_threads, HANDLER_THREADS)
         async with Opened(options.close_timeout_s, self._note) as opened:
             opened.calls(partial(threads.shutdown, wait=False, cancel_futures=True))
             try:
@@ -213,7 +220,16 @@ class Container:
         tasks = tuple(supervisor.statistics() for supervisor in self._supervisors)
         left = TaskCounters() if self._own is None else self._own.left
         now = asyncio.get_running_loop().time()
-        return ContainerStatistics(self._resolved.job.name, now - self._started_at, tasks, left)
+        running_s = 0.0 if self._started_at is None else now - self._started_at
+        outages = tuple(sorted(map(str, self._outages)))
+        job = self._resolved.job.name
+        return ContainerStatistics(job, running_s, tasks, left, outages, self._state)
+
+    @property
+    def _state(self) -> State:
+        if self._stop_wanted:
+            return "stopping"
+        return "running" if self._started else "starting"
 
     def _doing(self) -> str:
         """Names the task whose handler has the loop; called from the watching thread."""

@@ -137,6 +137,7 @@ class LaneOutbox(Outbox):
         for outcome in [outcome for outcome in self._in_flight if outcome.done()]:
             failures = outcome.result()
             await self._unknown(failures)
+            self._backoff.worked()
             items = self._in_flight.pop(outcome)
             for index, item in enumerate(items):
                 self._settle_one(item, failures.get(index))

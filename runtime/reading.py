@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from samza_py.admin import AtOffset, AtTime, Newest, Oldest, StartAt
@@ -30,7 +30,7 @@ class Opened:
 
     Attributes:
         buffers: one a partition, standing where the checkpoint says or where the input starts.
-        starts_new: a start was resolved that no checkpoint has yet.
+        starts_new: a start or a lineage that no checkpoint has yet.
         known: by ``system.stream``, the partitions that were there when its starts were resolved.
     """
 
@@ -50,20 +50,18 @@ async def opened_buffers(
     starts = Starts(planned, checkpoint, services)
     spec = planned.spec
     buffers: list[PartitionBuffer] = []
-    resolved_any = False
+    starts_new = False
     for partition in sorted(planned.inputs, key=natural_order):
         source = planned.inputs[partition]
         known = None if checkpoint is None else checkpoint.inputs.get(partition)
         lineage = planned.infos[partition].lineage
         if known is None:
             known = InputProgress(await starts.resolve(partition, source), lineage)
-            resolved_any = True
+            starts_new = True
         elif known.lineage and lineage and known.lineage != lineage:
-            raise PositionLostError(
-                f"{partition} has changed since the checkpoint of task {planned.name}: "
-                f"{source.changed(known.lineage, lineage)}. What is left cannot be told from what "
-                "was done; --ignore-checkpoint processes everything again"
-            )
+            _refuse_changed(planned, partition, known.lineage)
+            known = replace(known, lineage=lineage)
+            starts_new = True
         buffers.append(
             PartitionBuffer(
                 TaskPartition(planned.name, partition),
@@ -78,7 +76,18 @@ async def opened_buffers(
         )
     if checkpoint is not None:
         _say_where_it_goes_on(planned, checkpoint)
-    return Opened(buffers, resolved_any, starts.known)
+    return Opened(buffers, starts_new, starts.known)
+
+
+def _refuse_changed(planned: PlannedTask, partition: Partition, before: str) -> None:
+    """Only where two lineages are the same in the words of two versions may a task go on."""
+    changed = planned.inputs[partition].changed(before, planned.infos[partition].lineage)
+    if changed:
+        raise PositionLostError(
+            f"{partition} has changed since the checkpoint of task {planned.name}: {changed}. What "
+            "is left cannot be told from what was done; --ignore-checkpoint processes everything "
+            "again"
+        )
 
 
 def _say_where_it_goes_on(planned: PlannedTask, checkpoint: Checkpoint) -> None:

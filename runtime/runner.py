@@ -49,7 +49,9 @@ class Runner(ABC):
         self.buffers = buffers
         self.has_room = has_room
         self.codecs: dict[Partition, Codec] = {}
-        self.watched: list[Watched] = []
+        #: The calls that are no message's.
+        self.hooks = Watched()
+        self.watched: list[Watched] = [self.hooks]
         self._task = task
         by_time = scope.spec.read_by == "event_time"
         kind = EventTimeChooser if by_time else Chooser
@@ -102,7 +104,10 @@ class Runner(ABC):
     # Timers ----------------------------------------------------------------------------------
 
     def timer_due(self) -> bool:
-        """Whether a timer is due now; otherwise see to it that the next one wakes us."""
+        """Whether a timer may fire now; otherwise see to it that the next one wakes us.
+
+        One that is due waits for room as a message does, and having room wakes us.
+        """
         timers = self.scope.timers
         if self._timer is not None:
             self._timer.cancel()
@@ -111,22 +116,29 @@ class Runner(ABC):
             return False
         wait = (min(timers.values()) - seam().now_ms()) / 1000
         if wait <= 0:
-            return True
+            return not self.scope.full
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(min(wait, 3600.0), self.scope.wakeup.wake)
         return False
 
     async def fire_timers(self) -> None:
-        """Call ``on_timer`` for each timer that is due, the oldest first."""
+        """Call ``on_timer`` for each timer that is due, the oldest first, as long as there is room.
+
+        What it sends is handed over at once, since only that counts against the room.
+        """
         timers = self.scope.timers
         now = seam().now_ms()
         for name, _ in sorted(timers.items(), key=lambda timer: timer[1]):
+            if self.scope.full:
+                return
             if timers.get(name, now + 1) <= now:
                 await self._fire(name)
+                self.scope.hand_over()
 
     async def _fire(self, name: str) -> None:
         assert self._task is not None
-        await self.caller.hook(f"timer {name!r}", self._task.on_timer, name, spends=name)
+        what, watched = f"timer {name!r}", self.hooks
+        await self.caller.hook(what, self._task.on_timer, name, spends=name, watched=watched)
 
     def close(self) -> None:
         """Cancel the timers that would wake this runner."""

@@ -130,6 +130,8 @@ class Sender:
         """
         wanted = self._content
         is_class = isinstance(wanted, type) and not get_args(wanted) and not is_typeddict(wanted)
+        if wanted is Any:
+            is_class = False  # it is one, but takes everything
         if is_class and not issubclass(kind, _AS_GOOD.get(wanted, wanted)):
             raise self.misfit(TypeError(f"it takes {wanted.__name__}, not {kind.__name__}"))
         self.taken.add(kind)

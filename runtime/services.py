@@ -12,7 +12,6 @@ from samza_py.admin import Admin
 from samza_py.checkpoint import CheckpointStore
 from samza_py.message import Offset, Partition
 from samza_py.resolved import ResolvedJob
-from samza_py.runtime.backoff import Backoff
 from samza_py.runtime.intake import Intake
 from samza_py.runtime.outbox import Outbox
 from samza_py.runtime.producing import ProducerHost
@@ -58,7 +57,7 @@ class Services:
     outboxes: dict[str, Outbox] = field(default_factory=dict[str, Outbox])
     limits: dict[Limit, asyncio.Semaphore] = field(default_factory=dict[Limit, asyncio.Semaphore])
     waiting: set[Wakeup] = field(default_factory=set[Wakeup])
-    failing_commits: set[Backoff] = field(default_factory=set[Backoff])
+    failing_commits: set[str] = field(default_factory=set[str])
     started_over: set[str] = field(default_factory=set[str])
 
     async def place_of(self, partition: Partition, offset: Offset) -> str | None:

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
+
+State = Literal["starting", "running", "stopping"]
+"""What a container does."""
+
+TaskState = Literal["starting", "running", "stopping", "ended"]
+"""The same of a task; ``ended`` when it has read its inputs to the end."""
 
 
 @dataclass(slots=True)
@@ -17,6 +24,7 @@ class TaskCounters:
         dead: messages sent to a dead letter output.
         retries: calls made again.
         commits: checkpoints written.
+        commit_s: how long that took, in seconds.
     """
 
     received: int = 0
@@ -26,6 +34,7 @@ class TaskCounters:
     dead: int = 0
     retries: int = 0
     commits: int = 0
+    commit_s: float = 0.0
 
     def add(self, others: TaskCounters) -> None:
         """Count in what others have counted."""
@@ -58,6 +67,7 @@ class TaskStatistics:
     """One task now: its counters, its partitions, and what it waits for.
 
     Attributes:
+        state: whether it runs; ``starting`` while it is opened from its checkpoint.
         stalled: the stated cause when a message is in work for too long or the task waits for
             room, such as ``partition 3 waits 41 s in `price`, key 'A17'``; else None.
     """
@@ -66,6 +76,7 @@ class TaskStatistics:
     counters: TaskCounters
     partitions: tuple[PartitionStatistics, ...]
     unsettled: int
+    state: TaskState = "starting"
     stalled: str | None = None
 
 
@@ -76,12 +87,16 @@ class ContainerStatistics:
     Attributes:
         tasks: those that run here, and those that have read their inputs to the end.
         left: what the tasks that have left the container did in it, all in one.
+        outages: what fails just now and is tried again, each with why and since when.
+        state: ``starting`` until everything is open that all tasks share.
     """
 
     job: str
     running_s: float
     tasks: tuple[TaskStatistics, ...] = field(default_factory=tuple[TaskStatistics, ...])
     left: TaskCounters = field(default_factory=TaskCounters)
+    outages: tuple[str, ...] = ()
+    state: State = "running"
 
     def total(self) -> TaskCounters:
         """The counters of all tasks, those that have left included."""

@@ -14,7 +14,7 @@ from samza_py.runtime.backoff import Backoff, retried
 from samza_py.runtime.children import to_its_end
 from samza_py.runtime.commit import TaskAbortedError
 from samza_py.runtime.services import Services
-from samza_py.runtime.statistics import TaskCounters, TaskStatistics
+from samza_py.runtime.statistics import TaskCounters, TaskState, TaskStatistics
 from samza_py.runtime.task_instance import TaskInstance
 
 logger = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ class Supervisor:
                 self._expiry.cancel()
 
     async def _run(self) -> None:
-        backoff = Backoff(f"task {self.name}")
+        backoff = Backoff(f"task {self.name}", outage=False)
         loop = asyncio.get_running_loop()
         while not self._stopping:
             began = loop.time()
@@ -177,7 +177,15 @@ class Supervisor:
         """The task now."""
         if self._instance is None:
             return TaskStatistics(self.name, self._counters, (), 0)
-        return self._instance.statistics()
+        return self._instance.statistics(self._state)
+
+    @property
+    def _state(self) -> TaskState:
+        if self.ended:
+            return "ended"
+        if self._stopping:
+            return "stopping"
+        return "running" if self._running else "starting"
 
     def doing(self) -> str | None:
         """What a handler of it is working on now, if anything; read from another thread."""

@@ -57,6 +57,8 @@ class TaskCommits:
         async with self._lock:
             if not (self._scope.dirty or force):
                 return
+            loop = asyncio.get_running_loop()
+            began = loop.time()
             try:
                 await self._committer.commit(final=final)
             except ConnectorError as error:
@@ -64,6 +66,7 @@ class TaskCommits:
                     f"task {self._scope.name} goes back to its checkpoint: {error}"
                 ) from error
             self._scope.counters.commits += 1
+            self._scope.counters.commit_s += loop.time() - began
             self._services.committed()
 
     async def commit_last(self) -> None:

@@ -43,7 +43,7 @@ from samza_py.runtime.reading import opened_buffers
 from samza_py.runtime.scope import TaskScope
 from samza_py.runtime.sending import Sending, SendingOpener, outputs_of
 from samza_py.runtime.services import Services
-from samza_py.runtime.statistics import TaskCounters, TaskStatistics
+from samza_py.runtime.statistics import TaskCounters, TaskState, TaskStatistics
 from samza_py.runtime.task_commits import TaskCommits
 from samza_py.runtime.watch import StallWatch
 from samza_py.seam import seam
@@ -214,8 +214,9 @@ class TaskInstance:
 
     async def _work(self) -> None:
         """Everything between the opening and the last commit."""
+        hooks = self.runner.hooks
         if self._task is not None:
-            await self._caller.hook("its start", self._task.start)
+            await self._caller.hook("its start", self._task.start, watched=hooks)
         assigner = Assigner(
             self.planned, self._claim, self._buffers, self.scope, self._services, self._children
         )
@@ -231,7 +232,7 @@ class TaskInstance:
         if not await self._is_the_end():
             return
         if self._task is not None:
-            await self._caller.hook("the end of its inputs", self._task.on_end)
+            await self._caller.hook("the end of its inputs", self._task.on_end, watched=hooks)
         self.scope.ended = True
         self.scope.dirty = True
 
@@ -329,20 +330,26 @@ class TaskInstance:
 
     def _doing(self) -> str:
         doing = None if self._stalls is None else self._stalls.doing()
-        return doing or "it waits for its outputs"
+        if doing is not None:
+            return doing
+        ports = () if self._sending is None else self._sending.ports
+        if any(port.unsettled_messages for port in ports):
+            return "it waits for its outputs"
+        return "its last commit is not done"
 
     def doing_now(self) -> str | None:
         """The message whose handler is running, if one is; read from the watching thread."""
         for watched in self.runner.watched:
-            message = watched.calling
-            if message is not None:
-                return f"task {self.name} at {message.where}"
+            calling = watched.calling
+            if calling is not None:
+                where = calling if isinstance(calling, str) else calling.where
+                return f"task {self.name} at {where}"
         return None
 
-    def statistics(self) -> TaskStatistics:
-        """The task now."""
+    def statistics(self, state: TaskState) -> TaskStatistics:
+        """The task now; its state is known to whoever runs it."""
         partitions = tuple(buffer.statistics() for buffer in self._buffers)
         ports = [] if self._sending is None else self._sending.ports
         unsettled = sum(port.unsettled_messages for port in ports)
         cause = None if self._stalls is None else self._stalls.cause
-        return TaskStatistics(self.name, self._counters, partitions, unsettled, cause)
+        return TaskStatistics(self.name, self._counters, partitions, unsettled, state, cause)

@@ -210,10 +210,11 @@ class TaskPlan:
 
 def _refuse_another(stream: Input[Any, Any], partition: Partition, known: str, now: str) -> None:
     """A stream made anew under a reader has other messages behind the same offsets."""
-    if known and now and known != now:
+    changed = stream.changed(known, now) if known and now and known != now else ""
+    if changed:
         raise PositionLostError(
-            f"{partition}: {stream.changed(known, now)}, while the job was reading it; to read the "
-            "new one from its start, run with --ignore-checkpoint"
+            f"{partition}: {changed}, while the job was reading it; to read the new one from its "
+            "start, run with --ignore-checkpoint"
         )
 
 

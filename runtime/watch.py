@@ -21,17 +21,18 @@ class Watched:
     """One worker's call, as the watch sees it.
 
     Attributes:
-        calling: the message whose handler is running, None between two calls. Set by the worker.
+        calling: the message whose handler is running, or the name of a hook that is; None between
+            two calls. Set by the worker.
         child: the asyncio task to cancel when the call takes too long.
     """
 
     __slots__ = ("_seen", "_since", "calling", "child", "timed_out")
 
     def __init__(self) -> None:
-        self.calling: Message[Any, Any] | None = None
+        self.calling: Message[Any, Any] | str | None = None
         self.child: asyncio.Task[Any] | None = None
-        self.timed_out: Message[Any, Any] | None = None
-        self._seen: Message[Any, Any] | None = None
+        self.timed_out: Message[Any, Any] | str | None = None
+        self._seen: Message[Any, Any] | str | None = None
         self._since = 0.0
 
     def begin_again(self, message: Message[Any, Any]) -> None:
@@ -40,14 +41,18 @@ class Watched:
         self.calling = message
 
     def look(self, now: float, timeout_s: float | None) -> float:
-        """Note what is running; end it when it is over its time. Gives its age in seconds."""
+        """Note what is running; end a message's when it is over its time. Gives its age in seconds.
+
+        A hook has no time: it has no message that a policy could do something about.
+        """
         calling = self.calling
         if calling is None or calling is not self._seen:
             self._seen = calling
             self._since = now
             return 0.0
         age = now - self._since
-        if timeout_s is not None and age >= timeout_s and self.timed_out is not calling:
+        over = timeout_s is not None and age >= timeout_s and not isinstance(calling, str)
+        if over and self.timed_out is not calling:
             self.timed_out = calling
             if self.child is not None:
                 self.child.cancel()
@@ -134,6 +139,8 @@ class StallWatch:
         if oldest is None or oldest.calling is None or oldest.age(now) < least_s:
             return None
         message = oldest.calling
+        if isinstance(message, str):
+            return f"{message} has been running for {oldest.age(now):.0f} s"
         handler, key = self._scope.spec.name, key_shown(message)
         return (
             f"partition {message.partition.id} of {message.partition.stream} waits "

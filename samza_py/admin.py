@@ -98,7 +98,7 @@ class Admin(AsyncResource):
 
     @abstractmethod
     async def bounds(self, partitions: Collection[Partition]) -> Mapping[Partition, Bounds]:
-        """Where these partitions begin and end now."""
+        """Where these partitions begin and end now; for tools, as the runtime has no use for it."""
 
     @abstractmethod
     async def start_position(self, partition: Partition, start: StartAt) -> Position:
@@ -145,4 +145,7 @@ class Admin(AsyncResource):
         return []
 
     async def trim(self, up_to: Mapping[Partition, Offset]) -> None:
-        """Let the system forget messages up to and including these offsets; may do nothing."""
+        """Let the system forget messages up to and including these offsets; may do nothing.
+
+        For intermediate streams, which a job owns alone. The runtime does not call it yet.
+        """

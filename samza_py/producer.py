@@ -200,4 +200,8 @@ class TwoPhaseProducer(Producer):
 
     @abstractmethod
     async def abandon(self, token: Token) -> None:
-        """Remove what was staged; called only when a re-read checkpoint lacks the token."""
+        """Remove what was staged and no checkpoint names.
+
+        Not called by the runtime, whose ``recover`` removes what it does not name. For tools that
+        clean up behind a job that will not run again.
+        """

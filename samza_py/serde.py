@@ -7,6 +7,7 @@ that type by msgspec (or by pydantic where the type is a pydantic model).
 
 from __future__ import annotations
 
+import functools
 import types
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -121,14 +122,15 @@ class Json(Serde[T]):
         if _is_pydantic(of):
             return cast("Callable[[Any], T]", cast("Any", of).model_validate_json)
         _refuse_unknown(of, read=True)
-        return cast("Callable[[Any], T]", msgspec.json.Decoder(cast("Any", of)).decode)
+        decoder: Any = msgspec.json.Decoder(cast("Any", of), dec_hook=_from_plain)
+        return cast("Callable[[Any], T]", decoder.decode)
 
     def encoder(self) -> Callable[[T], Any]:
         """Writes the shortest JSON; the value's own type decides how."""
         if _is_pydantic(self.content):
             return _dump_pydantic
         _refuse_unknown(self.content, read=False)
-        return msgspec.json.Encoder().encode
+        return msgspec.json.Encoder(enc_hook=_to_plain).encode
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Json) and other.content == self.content
@@ -182,7 +184,7 @@ class Row(Serde[T]):
                 # A copy: the row itself is what a dead letter would hold.
                 row = {**row, **dict.fromkeys(absent)}
             try:
-                return msgspec.convert(row, of, strict=False)
+                return msgspec.convert(row, of, strict=False, dec_hook=_from_plain)
             except msgspec.ValidationError as error:
                 if "missing required" not in str(error):
                     raise
@@ -193,7 +195,7 @@ class Row(Serde[T]):
 
     def encoder(self) -> Callable[[T], Any]:
         """Gives a mapping of column names to plain values."""
-        return cast("Callable[[T], Any]", msgspec.to_builtins)
+        return functools.partial(msgspec.to_builtins, enc_hook=_to_plain)
 
     def __repr__(self) -> str:
         return f"Row({self._of.__name__})"
@@ -250,6 +252,20 @@ def _is_pydantic(of: object) -> bool:
 def _dump_pydantic(value: Any) -> bytes:
     text: str = value.model_dump_json()
     return text.encode()
+
+
+def _to_plain(value: Any) -> Any:
+    """What msgspec writes for a pydantic model inside of another value."""
+    if hasattr(type(value), "model_validate_json"):
+        return value.model_dump(mode="json")
+    raise NotImplementedError(f"{type(value).__name__} cannot be written as JSON")
+
+
+def _from_plain(of: Any, value: Any) -> Any:
+    """What msgspec reads where such a model is declared inside of another type."""
+    if _is_pydantic(of):
+        return of.model_validate(value)
+    raise NotImplementedError(f"{of.__name__} cannot be read: it declares no fields")
 
 
 def _fields_admitting_none(of: object) -> list[str]:

@@ -78,12 +78,17 @@ class TaskSpec:
             raise ConfigError(key, "reads nothing; give it at least one input")
         if self.max_concurrency < 1:
             raise ConfigError(f"{key}.max_concurrency", "must be at least 1", self.max_concurrency)
+        if self.timeout_s is not None and self.timeout_s <= 0:
+            raise ConfigError(f"{key}.timeout", "must be longer than 0 seconds", self.timeout_s)
         if self.batch_messages < 1:
             raise ConfigError(f"{key}.batch_messages", "must be at least 1", self.batch_messages)
         self._check_blocking(key)
         self._check_choices(key)
 
     def _check_blocking(self, key: str) -> None:
+        if self.blocking and self.style == "generator":
+            why = "cannot yield from a thread; return what it gives, or send it with ctx.send"
+            raise ConfigError(f"{key}.blocking", why)
         if self.blocking and self.style != "plain":
             raise ConfigError(
                 f"{key}.blocking", "is for plain 'def' functions; an 'async def' must not block"

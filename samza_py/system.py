@@ -140,7 +140,9 @@ class Input(_Declared, Generic[K_co, V_co]):
     def changed(self, before: str, now: str) -> str:
         """What differs between two lineages of a partition, in a user's words.
 
-        Called by the runtime when it refuses to go on from a checkpoint.
+        Called by the runtime when a checkpoint has another lineage than the partition. It refuses
+        to go on, unless the answer is empty: then nothing differs but how two versions of a
+        connector write the same lineage down.
 
         Args:
             before: the checkpoint's.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from samza_py.errors import ConfigError, SamzaError
 from samza_py.message import Headers, Message
@@ -54,6 +54,7 @@ class TaskContext(ABC, Generic[R_co]):
         headers: Headers = (),
         timestamp_ms: int | None = None,
         partition: str | None = None,
+        source: Message[Any, Any] | None = None,
     ) -> None:
         """Send a message to another output than the task's ``to``.
 
@@ -64,8 +65,11 @@ class TaskContext(ABC, Generic[R_co]):
             headers: names and bytes.
             timestamp_ms: by default that of the input message.
             partition: the partition's id, to choose it; else the system's own partitioner does.
+            source: in a batch task, and there alone, the message of the batch that this comes from:
+                its policy decides what happens should the output refuse it later on.
 
         Raises:
+            TypeError: a batch task did not name the source, or another one did.
             ConfigError: the output was not declared with the task.
             SerdeError: the value or key does not fit the output.
         """
@@ -140,6 +144,12 @@ class BatchFailed(SamzaError):
     def __init__(self, errors: Mapping[int, Exception]) -> None:
         if not errors:
             raise ConfigError("BatchFailed.errors", "names no message; return instead of raising")
+        for index, error in cast("Mapping[object, object]", errors).items():
+            if type(index) is not int or index < 0:
+                why = "names messages by their index in the batch, from 0"
+                raise ConfigError("BatchFailed.errors", why, index)
+            if not isinstance(error, Exception):
+                raise ConfigError("BatchFailed.errors", "gives each message an exception", error)
         super().__init__(f"{len(errors)} messages of the batch failed")
         self.errors = dict(errors)
 

@@ -12,7 +12,8 @@ class Transaction(AsyncResource):
 
     ``aopen`` fences: it ends whatever transaction an older claim of the same task left open, and
     from then on nothing of that claim can commit. The runtime begins one before the first write
-    after a commit, and ends it with exactly one ``commit`` or ``abort``.
+    after a commit and ends it with ``commit``, or lets it go with ``aclose``, which undoes it where
+    it can; the next claim's ``aopen`` does what is left.
     """
 
     @abstractmethod
@@ -37,4 +38,8 @@ class Transaction(AsyncResource):
 
     @abstractmethod
     async def abort(self) -> None:
-        """Undo all that was written within it. Safe to call when none is open."""
+        """Undo all that was written within it. Safe to call when none is open.
+
+        Not called by the runtime, which closes a transaction that it gives up; for those that hold
+        one themselves, and for ``aclose``.
+        """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -86,6 +86,7 @@ def test_settings_of_a_task_are_kept_as_they_are_meant() -> None:
         ({"outputs": OUT}, "task work.outputs = <MemoryStream memory.out>: takes several: put it"),
         ({"bootstrap": WORDS}, "task work.bootstrap = <MemoryStream memory.words>: takes several"),
         ({"stores": 3}, "task work.stores = 3: takes several: put it in brackets"),
+        ({"timeout": "0s"}, "task work.timeout = 0.0: must be longer than 0 seconds"),
         ({"blocking": "yes"}, "task work.blocking = 'yes': is True or False"),
         ({"priority": {WORDS: "high"}}, "task work.priority = 'high': takes a number for each"),
     ],
@@ -97,6 +98,14 @@ def test_a_setting_that_is_not_one_or_holds_a_name_instead_of_the_thing_is_refus
 
     with pytest.raises(ConfigError, match=re.escape(said)):
         Job("orders").task(WORDS, **settings)(work)
+
+
+def test_a_thread_cannot_yield() -> None:
+    def several(word: Message[str, str]) -> Iterator[str]:
+        yield word.value
+
+    with pytest.raises(ConfigError, match=r"work\.blocking: cannot yield from a thread; return"):
+        Job("orders").task(WORDS, to=OUT, name="work", blocking=True)(several)
 
 
 def test_a_size_of_batches_that_is_no_number_is_refused() -> None:

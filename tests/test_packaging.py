@@ -167,6 +167,11 @@ def test_a_missing_extra_names_itself(installed: Path, tmp_path: Path) -> None:
     assert result.returncode == 2, result.stdout + result.stderr
     assert "samza-py[yaml]" in result.stderr
     assert "Traceback" not in result.stderr
+    listen = ("--set", "monitoring.listen=127.0.0.1:0")
+    result = run(tmp_path, installed / "samza-py", "run", "job.py", *listen)
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert "samza-py[monitoring]" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_every_extra_is_in_all() -> None:

@@ -276,6 +276,22 @@ def test_exactly_once_takes_outputs_that_replace_or_stage(promise: Promise) -> N
     assert found(exactly_once(promise)) == ""
 
 
+class Ticking(StreamTask[bytes, bytes, None]):
+    async def process(self, message: Message[bytes, bytes], ctx: TaskContext[None]) -> bytes:
+        return message.value
+
+    async def on_timer(self, name: str, ctx: TaskContext[None]) -> None: ...
+
+
+@pytest.mark.parametrize("promise", [Promise.IDEMPOTENT, Promise.TWO_PHASE])
+def test_what_a_hook_sends_has_no_message_to_replace_itself_by(promise: Promise) -> None:
+    memory = Memory(promise=promise)
+    job: Job[None] = Job("pricing", guarantee="exactly_once")
+    job.add(Ticking, memory.stream("orders"), to=memory.stream("priced"))
+    told = "task Ticking has on_timer and writes to memory.priced" in found(job)
+    assert told is (promise is Promise.IDEMPOTENT)
+
+
 def test_exactly_once_names_the_output_that_may_repeat() -> None:
     assert "memory.priced promises at least once only" in found(exactly_once(Promise.AT_LEAST_ONCE))
 

@@ -58,6 +58,8 @@ class Model(pydantic.BaseModel):
         (Line, Line("a", 2), b'{"sku":"a","count":2}'),
         (Entry, {"sku": "a", "count": 2}, b'{"sku":"a","count":2}'),
         (Model, Model(sku="a", count=2), b'{"sku":"a","count":2}'),
+        (list[Model], [Model(sku="a", count=2)], b'[{"sku":"a","count":2}]'),
+        (dict[str, Model], {"x": Model(sku="a", count=2)}, b'{"x":{"sku":"a","count":2}}'),
         (str | None, None, b"null"),
         (Json[Sale | Refund](), Refund("a"), b'{"type":"Refund","sku":"a"}'),
         (Json(Order), Order("a"), b'{"sku":"a","count":1}'),

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.brokers import AIOKAFKA, BATCH_BYTES, count_of, read_from_start
-from benchmarks.orders import Order, Priced, priced
+from benchmarks.orders import Order, Priced, priced, priced_dict
 from benchmarks.pace import Stopwatch
 
 COMMIT_S = 1.0
@@ -29,12 +29,17 @@ class Read:
     __slots__ = ("key", "value")
 
     key: bytes
-    value: Order
+    value: Any
 
 
 async def handler(message: Read) -> Priced:
     """The user's function."""
     return priced(message.value)
+
+
+async def handler_of_dicts(message: Read) -> dict[str, Any]:
+    """The same where values are dicts."""
+    return priced_dict(message.value)
 
 
 class Writer:
@@ -69,7 +74,9 @@ class Writer:
         await asyncio.gather(*acks)
 
 
-async def run(address: str, source: str, target: str, count: int, *, pipelined: bool) -> Stopwatch:
+async def run(
+    address: str, source: str, target: str, count: int, *, pipelined: bool, dicts: bool
+) -> Stopwatch:
     """The loop, over so many messages."""
     consumer = AIOKAFKA.AIOKafkaConsumer(
         bootstrap_servers=address, group_id=f"{target}-loop", enable_auto_commit=False
@@ -80,7 +87,9 @@ async def run(address: str, source: str, target: str, count: int, *, pipelined: 
     await consumer.start()
     await producer.start()
     read_from_start(consumer, source)
-    decode, encode = msgspec.json.Decoder(Order).decode, msgspec.json.Encoder().encode
+    decoder: Any = msgspec.json.Decoder() if dicts else msgspec.json.Decoder(Order)
+    decode, encode = decoder.decode, msgspec.json.Encoder().encode
+    call: Any = handler_of_dicts if dicts else handler
     writer = Writer(producer, target)
     gc.collect()
     gc.freeze()
@@ -95,7 +104,7 @@ async def run(address: str, source: str, target: str, count: int, *, pipelined: 
             for record in records:
                 message = Read()
                 message.key, message.value = record.key, decode(record.value)
-                await writer.write(number, message.key, encode(await handler(message)))
+                await writer.write(number, message.key, encode(await call(message)))
             done += len(records)
         now = time.monotonic()
         if not pipelined or now - committed > COMMIT_S or done >= count:
@@ -112,7 +121,8 @@ async def run(address: str, source: str, target: str, count: int, *, pipelined: 
 
 def main(address: str, source: str, target: str, count: int, how: str) -> None:
     """Measure the loop alone."""
-    watch = asyncio.run(run(address, source, target, count, pipelined=how == "pipelined"))
+    pipelined, dicts = how != "waiting", how == "dicts"
+    watch = asyncio.run(run(address, source, target, count, pipelined=pipelined, dicts=dicts))
     found = asyncio.run(count_of(address, target))
     if found != count:
         raise SystemExit(f"{found} of {count} came out")

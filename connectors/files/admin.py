@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from samza_py.admin import Admin, AtOffset, Bounds, Newest, Oldest, PartitionInfo, StartAt
 from samza_py.connectors.files.declared import FileInput
 from samza_py.connectors.files.failures import writing
-from samza_py.connectors.files.listing import Listing, lineage_of, list_files
+from samza_py.connectors.files.listing import Listing, lineage_of, list_files, stamps_of
 from samza_py.connectors.files.offsets import START, compare_offsets, place_of
 from samza_py.connectors.files.paths import shown
-from samza_py.connectors.files.storage import Storage, storage_at
+from samza_py.connectors.files.storage import Entry, Storage, storage_at
 from samza_py.connectors.files.whereabouts import LineFinder
 from samza_py.errors import ConnectorError, CorruptCheckpointError, PositionLostError
 from samza_py.message import END, Offset, Partition, Position
@@ -20,6 +20,9 @@ from samza_py.seam import seam
 from samza_py.system import AnyStream
 
 logger = logging.getLogger(__name__)
+
+_STAMPED_AT_ONCE: Final = 256
+"""How many files one call in a thread looks into: who cancels a start waits for one such call."""
 
 
 class FileAdmin(Admin):
@@ -57,7 +60,7 @@ class FileAdmin(Admin):
             logger.warning("%s: there are no files at %s", declared, shown(declared.physical))
         return {
             Partition(self._system, stream, number): PartitionInfo(
-                lineage_of(declared, files, len(listing))
+                lineage_of(declared, files, await self._stamps(files), len(listing))
             )
             for number, files in listing.items()
         }
@@ -107,6 +110,13 @@ class FileAdmin(Admin):
 
     async def _list(self, declared: FileInput[Any]) -> Listing:
         return await seam().in_thread(list_files, self._opened, declared)
+
+    async def _stamps(self, files: Sequence[Entry]) -> list[str]:
+        stamps: list[str] = []
+        for first in range(0, len(files), _STAMPED_AT_ONCE):
+            some = files[first : first + _STAMPED_AT_ONCE]
+            stamps += await seam().in_thread(stamps_of, self._opened, some)
+        return stamps
 
     async def _at_offset(self, partition: Partition, start: AtOffset) -> Position:
         wanted = start.after.get(partition.id)

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from typing import Final
 
 _LINEAGE: Final = re.compile(
-    r"files/1 (?P<format>.*) (?P<compression>infer|none|gzip|zstd|zip) (?P<path>.*)"
-    r" in (?P<partitions>\d+) partitions: (?P<files>.*), [0-9a-f]{16}",
+    r"files/[12] (?P<format>.*) (?P<compression>infer|none|gzip|zstd|zip) (?P<path>.*)"
+    r" in (?P<partitions>\d+) partitions: (?P<files>.*),"
+    r" (?P<names>[0-9a-f]{16})(?:\.(?P<contents>[0-9a-f]{16}))?",
     re.DOTALL,
 )
-_FILE: Final = re.compile(r"(.+?) \((\d+) bytes\)(?:, |$)", re.DOTALL)
+_FILE: Final = re.compile(r"(.+?) \((\d+) bytes(?:, ([0-9a-f]{8}))?\)(?:, |$)", re.DOTALL)
 _MANY: Final = re.compile(r"\d+ files, \d+ bytes")
 
 
@@ -19,8 +20,11 @@ def what_changed(before: str, now: str) -> str:
     """Name the declared thing that is another one, or the files that are.
 
     Args:
-        before: a lineage as ``lineage_of`` makes it.
+        before: a lineage as ``lineage_of`` makes it, or made it in an earlier version.
         now: another.
+
+    Returns:
+        Empty where nothing has changed, as far as both tell: version 1 knew no contents.
     """
     old, new = _LINEAGE.fullmatch(before), _LINEAGE.fullmatch(now)
     if old is None or new is None:
@@ -37,18 +41,28 @@ def what_changed(before: str, now: str) -> str:
     ]
     if declared:
         return "its declaration: " + ", ".join(declared)
-    return "its set of files: " + ", ".join(_files(old["files"], new["files"]))
+    if old["names"] != new["names"]:
+        told = list(_files(old["files"], new["files"])) or ["files have other names or sizes"]
+        return "its set of files: " + ", ".join(told)
+    if None not in (old["contents"], new["contents"]) and old["contents"] != new["contents"]:
+        told = list(_files(old["files"], new["files"])) or ["one or more have other content"]
+        return "its files: " + ", ".join(told)
+    return ""
 
 
 def _files(old: str, new: str) -> Iterator[str]:
-    if _MANY.fullmatch(old) or _MANY.fullmatch(new) or old == new:
-        yield f"it was {old} and is {new}" if old != new else "files have other names or sizes"
+    """What differs, as far as the two name their files or count them."""
+    if _MANY.fullmatch(old) or _MANY.fullmatch(new):
+        if old != new:
+            yield f"it was {old} and is {new}"
         return
-    before, now = dict(_FILE.findall(old)), dict(_FILE.findall(new))
+    before, now = ({f[1]: f for f in _FILE.finditer(listed)} for listed in (old, new))
     for name in sorted({*before, *now}):
         if name not in now:
             yield f"{name} is gone"
         elif name not in before:
             yield f"{name} is new"
-        elif before[name] != now[name]:
-            yield f"{name} had {before[name]} bytes and has {now[name]}"
+        elif before[name][2] != now[name][2]:
+            yield f"{name} had {before[name][2]} bytes and has {now[name][2]}"
+        elif before[name][3] and before[name][3] != now[name][3]:
+            yield f"{name} has other content"

@@ -111,7 +111,7 @@ class FileInput(Input[None, V_co]):
         return f"{self.format!r} {self.compression}"
 
     def changed(self, before: str, now: str) -> str:
-        """Which files, or what of the declaration, is no longer as it was."""
+        """Which files, or what of the declaration, is no longer as it was; empty where all is."""
         return what_changed(before, now)
 
 

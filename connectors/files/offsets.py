@@ -3,8 +3,10 @@
     flights/2013-01.csv#1f4a0.9c3b11aa:73310
 
 The name is relative to the root, so that a moved root keeps its checkpoints. The stamp is size
-and checksum of both ends of the file, so that a changed file is told from the one that was read,
-and a copied or restored one is not refused for its date. The numbers say how far: the byte behind
+and checksum of both ends of the file (4 KiB each), so that a changed file is told from the one
+that was read, and a copied or restored one is not refused for its date. What is overwritten in
+the middle of a longer file, at the same length, it does not tell: for that all of the file would
+have to be read. The numbers say how far: the byte behind
 the record in the unpacked content; for a zip the member's number stands in front of it. Formats of
 blocks will put (block, record) there.
 

@@ -38,9 +38,10 @@ class Files(System):
         delayed = files.jsonl_output("delayed", "out/delayed", value=Delay)
 
     Inputs are bounded: the files are listed when the job starts, read to their end, and then the
-    job ends. A set of files that has changed since the checkpoint is refused. A single file is
-    one partition; the files of a folder or pattern are hashed into ``max_partitions`` of them and
-    read in the order of their names. Hidden ones (``.name``, ``_name``) are passed over.
+    job ends. Other files than at the checkpoint are refused: more or fewer, other sizes, or other
+    content in the first or last 4 KiB of one; not another date. A single file is one partition;
+    the files of a folder or pattern are hashed into ``max_partitions`` of them and read in the
+    order of their names. Hidden ones (``.name``, ``_name``) are passed over.
 
     Reading resumes at the very record: by a seek where the file is not compressed, else by
     unpacking it again from its start.

@@ -10,7 +10,8 @@ from samza_py.checkpoint import Claim
 from samza_py.connectors.kafka.cluster import Cluster
 from samza_py.connectors.kafka.lag import GroupOffsets
 from samza_py.connectors.kafka.offsets import parsed
-from samza_py.connectors.kafka.reader import Reader, Seat, topic_partition
+from samza_py.connectors.kafka.reader import Reader, topic_partition
+from samza_py.connectors.kafka.seat import Seat
 from samza_py.consumer import Consumer, Fetched, Room
 from samza_py.message import END, Position, TaskPartition
 

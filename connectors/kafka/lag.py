@@ -105,12 +105,10 @@ class GroupOffsets:
             await self._brokers.answered(
                 f"showing the offsets of group {self._group}", lambda: self._ask(changed), _AGAIN
             )
-        except UnavailableError as error:
-            self._away_since = self._away_since or time.monotonic()
-            if time.monotonic() - self._away_since >= OUTAGE_S:
-                self._say(error)
         except SamzaError as error:
-            self._say(error)
+            self._away_since = self._away_since or time.monotonic()
+            if not _is_away(error) or time.monotonic() - self._away_since >= OUTAGE_S:
+                self._say(error)
         else:
             self._away_since = None
             self._written |= changed
@@ -142,3 +140,10 @@ class GroupOffsets:
         for topic, partitions in answer.topics:
             for partition, code in partitions:
                 failed(code, f"group {self._group}: {topic}[{partition}]")
+
+
+def _is_away(error: SamzaError) -> bool:
+    """Whether nobody was there to answer; a refusal is an answer."""
+    cause = error.__cause__
+    answered = isinstance(cause, library("aiokafka.errors").BrokerResponseError)
+    return isinstance(error, UnavailableError) and (not answered or type(cause).__name__ in _AGAIN)

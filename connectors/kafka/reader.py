@@ -11,6 +11,7 @@ a partition in the seats, and one on its way for those that are read.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
@@ -19,10 +20,8 @@ from typing import Any, Final
 from samza_py.connectors.kafka.cluster import Cluster
 from samza_py.connectors.kafka.failures import refused, translated
 from samza_py.connectors.kafka.library import library
-from samza_py.connectors.kafka.offsets import before, parsed
-from samza_py.consumer import Fetched, Room
+from samza_py.connectors.kafka.seat import Seat
 from samza_py.errors import ConnectorError, PositionLostError, UnavailableError
-from samza_py.message import Headers, Message, Partition, Received, size_of
 
 logger = logging.getLogger(__name__)
 
@@ -31,95 +30,6 @@ WAIT_S: Final = 0.5
 
 SILENT_S: Final = 10.0
 """A broker answers a fetch within ``fetch_wait``, also with nothing. After so long it is away."""
-
-
-class Seat:
-    """One partition as it is read: what was drained and not yet handed out, and where that ends.
-
-    Attributes:
-        partition: as the runtime calls it.
-        topic: as the library calls it.
-        next: the offset that the library reads next.
-        failed: it is read no more, until it gets another seat.
-        paused: the library does not fetch it.
-    """
-
-    def __init__(self, partition: Partition, topic: Any, next_offset: int) -> None:
-        self.partition = partition
-        self.topic = topic
-        self.next = next_offset
-        self.failed = False
-        self.paused = False
-        self._error: ConnectorError | PositionLostError | None = None
-        self._messages: list[Received] = []
-        self._index = 0
-        self._bytes_each = 0
-        self._told = before(next_offset)
-        self._head = -1  # where the log ended at the last answer; -1 before the first
-        self._at_head: bool = False
-
-    @property
-    def empty(self) -> bool:
-        """Whether all that was drained is handed out."""
-        return self._index >= len(self._messages)
-
-    def message(self, _: Any, record: Any) -> Received:
-        """The message that a record of the library is, one of its parser's or of its consumer's."""
-        headers = record.headers
-        if headers:
-            headers = _without_nulls(headers)
-        return Message(
-            self.partition, record.offset, record.key, record.value, record.timestamp, headers or ()
-        )
-
-    def keep(self, records: Sequence[Any]) -> None:
-        """Keep what was drained: messages, or the library's records."""
-        make = self.message
-        messages: list[Received] = [
-            one if type(one) is Message else make(None, one) for one in records
-        ]
-        self._messages = messages if self.empty else self._messages[self._index :] + messages
-        self._index = 0
-        # As the runtime's buffers do: three stand for all.
-        sample = (messages[0], messages[len(messages) // 2], messages[-1])
-        self._bytes_each = max(1, sum(map(size_of, sample)) // 3)
-
-    def seen(self, next_offset: int, head: int | None) -> None:
-        """Hear where the library stands, and where the log ended at its last answer."""
-        self.next = next_offset
-        self._head = -1 if head is None else head
-
-    def fail(self, error: ConnectorError | PositionLostError) -> None:
-        """End it with this error, behind what it holds."""
-        self.failed = True
-        self._error = error
-
-    def take(self, room: Room) -> Fetched | None:
-        """What there is to say, within a room; None for nothing."""
-        if self.empty and self._error is not None:
-            error, self._error = self._error, None
-            return Fetched((), self._told, error=error)
-        most = min(room.messages, max(1, -(-room.bytes // max(1, self._bytes_each))))
-        first, self._index = self._index, min(self._index + most, len(self._messages))
-        messages = self._messages[first : self._index]
-        if self.empty:
-            self._messages, self._index = [], 0
-            after = self.next
-        else:
-            after = parsed(messages[-1].offset) + 1
-        at_head: bool = 0 <= self._head <= after
-        told = before(after)
-        if not messages and told == self._told and at_head == self._at_head:
-            return None
-        self._told, self._at_head = told, at_head
-        left = max(0, self._head - after) if self._head >= 0 else None
-        return Fetched(messages, told, at_head=at_head, remaining=left)
-
-
-def _without_nulls(headers: Headers) -> Headers:
-    """Kafka knows a header without a value, which is an empty one here."""
-    values: Sequence[tuple[str, bytes | None]] = headers
-    return tuple((name, value or b"") for name, value in values)
 
 
 class _Fetched(OrderedDict[Any, Any]):
@@ -157,8 +67,7 @@ class Reader:
         self._client: Any = None
         self._seats: dict[Any, Seat] = {}
         self._assigned: set[Any] = set()
-        self._heard = 0
-        self._silent_s = 0.0
+        self._listened = 0.0
 
     async def aopen(self) -> None:
         """Connect. Raises ``UnavailableError`` or ``ConnectorError``."""
@@ -223,7 +132,6 @@ class Reader:
 
     def _assign(self) -> None:
         self._assigned = set(self._seats)
-        self._silent_s = 0.0
         if not self._seats:
             self._client.unsubscribe()
             return
@@ -249,7 +157,8 @@ class Reader:
         calls ``pause``, without another await between.
 
         Raises:
-            UnavailableError: no broker has answered for ``SILENT_S``.
+            UnavailableError: no broker has answered for ``SILENT_S``. Where some have, the
+                partitions of the others fail alone.
             ConnectorError: the client is of no more use.
         """
         if not self._seats:
@@ -257,8 +166,7 @@ class Reader:
             return
         if self._client._fetcher.error_future.done():
             await self._renew()
-        loop, fetcher = asyncio.get_running_loop(), self._client._fetcher
-        began = loop.time()
+        fetcher = self._client._fetcher
         try:
             drained = await self._client.getmany(timeout_ms=int(WAIT_S * 1000))
         except asyncio.CancelledError:
@@ -267,10 +175,10 @@ class Reader:
                 waiter.cancel()
             raise
         except Exception as error:
-            self._failed(error)
+            await self._failed(error)
             return
         await self._keep(drained)
-        self._refuse_silence(loop.time() - began)
+        self._refuse_silence()
 
     async def _keep(self, drained: Mapping[Any, Sequence[Any]]) -> None:
         for topic, records in drained.items():
@@ -284,7 +192,7 @@ class Reader:
             head = client.highwater(topic) if head in (None, -1) else head
             seat.seen(await client.position(topic), head)
 
-    def _failed(self, error: Exception) -> None:
+    async def _failed(self, error: Exception) -> None:
         """Give an error to the partition that it belongs to.
 
         The library may have read on past what it had not handed out when the error came (a damaged
@@ -296,20 +204,36 @@ class Reader:
         if not at_fault:
             raise translated(error, f"reading from {self._cluster.at}") from error
         for seat in at_fault:
-            seat.fail(_failure(error, seat))
+            seat.fail(_failure(error, seat, None))
+        self.pause()  # before the library asks for them again
+        oldest = await self._oldest([seat.topic for seat in at_fault])
+        for seat in at_fault:
+            seat.fail(_failure(error, seat, oldest.get(seat.topic)))
 
-    def _refuse_silence(self, waited_s: float) -> None:
-        """Count what was waited here alone: nothing is heard while nobody has room, or asks."""
-        reading = [topic for topic, seat in self._seats.items() if not seat.paused]
-        heard = max((self._client.last_poll_timestamp(one) or 0 for one in reading), default=0)
-        if not reading or heard != self._heard:
-            self._heard, self._silent_s = heard, 0.0
-            return
-        self._silent_s += min(waited_s, 2 * WAIT_S)  # more is a loop that was held up
-        if self._silent_s > SILENT_S + self._cluster.fetch_wait_s:
-            raise UnavailableError(
-                f"{self._cluster.at} has not answered for {self._silent_s:.0f} s"
-            )
+    async def _oldest(self, topics: list[Any]) -> Mapping[Any, int]:
+        """The first offset that each partition still has, as far as the brokers say it in time."""
+        found: Mapping[Any, int] = {}
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(self._cluster.request_timeout_s):
+                found = await self._client.beginning_offsets(topics)
+        return found
+
+    def _refuse_silence(self) -> None:
+        """Fail the partitions whose brokers do not answer, or raise where none of them does."""
+        now = asyncio.get_running_loop().time()
+        waited_s = min(now - self._listened, 2 * WAIT_S)  # more is a loop that was held up
+        self._listened = now
+        for topic, seat in self._seats.items():
+            seat.hear(self._client.last_poll_timestamp(topic), waited_s)
+        longest_s = SILENT_S + self._cluster.fetch_wait_s
+        read = [seat for seat in self._seats.values() if not seat.failed]
+        silent = [seat for seat in read if seat.silent_s > longest_s]
+        if silent and len(silent) == len(read):
+            silent_s = min(seat.silent_s for seat in silent)
+            raise UnavailableError(f"{self._cluster.at} has not answered for {silent_s:.0f} s")
+        for seat in silent:
+            why = f"the broker that leads it has not answered for {seat.silent_s:.0f} s"
+            seat.fail(UnavailableError(f"{seat.partition}: {why}"))
 
 
 def _concerns(error: Exception, seat: Seat) -> bool:
@@ -319,12 +243,15 @@ def _concerns(error: Exception, seat: Seat) -> bool:
     return kind == "TopicAuthorizationFailedError" and said == seat.topic.topic
 
 
-def _failure(error: Exception, seat: Seat) -> ConnectorError | PositionLostError:
+def _failure(
+    error: Exception, seat: Seat, oldest: int | None
+) -> ConnectorError | PositionLostError:
     if type(error).__name__ == "OffsetOutOfRangeError":
+        there = "" if oldest is None else f" (the oldest is {oldest})"
         return PositionLostError(
-            f"{seat.partition}: reading should go on at offset {seat.next}, which is not there: "
-            "deleted by the topic's retention, or the topic was made anew; start over with "
-            "--ignore-checkpoint"
+            f"{seat.partition}: reading should go on at offset {seat.next}, which is not there"
+            f"{there}: deleted by the topic's retention, or the topic was made anew; start over "
+            "with --ignore-checkpoint"
         )
     return refused(error, f"reading {seat.partition}")
 

@@ -52,8 +52,10 @@ run may end, what is finished is committed. The second stops it at once.
   samza-py run orders.py --log-json --progress lines    for a log collector
 
 Several containers (--index, --count) need a checkpoint store that all of them
-reach. It comes with the first broker connector; until then they are refused,
-but for jobs over memory alone.
+reach, such as that of Kafka; with a local file they are refused.
+
+  samza-py run orders.py --set monitoring.listen=127.0.0.1:8080
+answers /healthz, /readyz and /metrics there.
 """
 
 _JOB = "FILE.py or package.module, with :name where it declares several jobs"

@@ -90,15 +90,24 @@ def described(error: BaseException) -> str:
         return "\n".join(part for part in said if part)
     if isinstance(error, SamzaError):
         return _with_causes(error)
+    if isinstance(error, SystemExit) or (not isinstance(error, Exception) and _users_frames(error)):
+        return f"{_past_the_policies(error)}\n{users_traceback(error)}"
+    # Neither a user's mistake nor anything expected: all of it is needed to mend it.
+    text = "".join(traceback.format_exception(error)).rstrip()
+    return f"samza-py itself failed, please report this:\n{text}"
+
+
+def _past_the_policies(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return (
             f"the job's code ended Python with sys.exit({error.code!r}); what was not committed by "
             "then is done again; raise an error to fail, or call ctx.request_stop() to stop in "
-            f"good order\n{users_traceback(error)}"
+            "good order"
         )
-    # Neither a user's mistake nor anything expected: all of it is needed to mend it.
-    text = "".join(traceback.format_exception(error)).rstrip()
-    return f"samza-py itself failed, please report this:\n{text}"
+    return (
+        f"the job's code raised {type(error).__name__}, which is no Exception and so is left to no "
+        "error policy; what was not committed by then is done again"
+    )
 
 
 def _of_the_message(error: BaseException | None) -> str:

@@ -12,6 +12,7 @@ from samza_py.cli.failures import Redaction
 from samza_py.coordination import Coordination
 from samza_py.errors import ConfigError
 from samza_py.job import Job
+from samza_py.monitoring.settings import Monitoring
 from samza_py.planning import problems, warnings
 from samza_py.resolved import ResolvedJob
 from samza_py.resolving import Shown, Sources, resolve
@@ -24,6 +25,7 @@ class Prepared:
 
     Attributes:
         resolved: what would run.
+        monitoring: where it is to listen for whoever watches it.
         settings: every setting, who set it, secrets hidden.
         problems: what stops it from running.
         warnings: what is probably not meant.
@@ -31,6 +33,7 @@ class Prepared:
     """
 
     resolved: ResolvedJob
+    monitoring: Monitoring
     settings: tuple[Shown, ...]
     problems: tuple[ConfigError, ...]
     warnings: tuple[str, ...]
@@ -59,6 +62,7 @@ def prepare(job: Job[Any], arguments: argparse.Namespace) -> Prepared:
     wrong.extend(problems(resolution.resolved))
     return Prepared(
         resolution.resolved,
+        resolution.monitoring,
         resolution.shown,
         tuple(wrong),
         tuple(warnings(resolution.resolved)),

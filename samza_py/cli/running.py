@@ -14,9 +14,10 @@ from samza_py.cli.failures import Redaction, described, leaves, report
 from samza_py.cli.logs import configure
 from samza_py.cli.preparing import Prepared, prepare
 from samza_py.cli.showing import Display, display, repeat
-from samza_py.cli.stopping import Signals, end_children
+from samza_py.cli.stopping import Signals, end_children, end_threads
 from samza_py.errors import ConfigError
 from samza_py.job import Job
+from samza_py.monitoring import monitored
 from samza_py.resolved import ResolvedJob
 from samza_py.runtime.container import Container
 
@@ -78,6 +79,7 @@ def run_job(job: Job[Any], arguments: argparse.Namespace) -> int:
 async def _run(prepared: Prepared, shown: Display, *, as_json: bool) -> int:
     code = await _run_container(prepared, shown, as_json=as_json)
     await end_children(code, _LEFT_BEHIND_S)
+    await end_threads(code, _LEFT_BEHIND_S)
     return code
 
 
@@ -90,11 +92,14 @@ async def _run_container(prepared: Prepared, shown: Display, *, as_json: bool) -
     signals.install()
     shown.open()
     repeat(loop.call_later, shown, container.statistics)
-    # A child of its own, since a stop may cancel it.
-    child = loop.create_task(container.run(), name="container")
     try:
-        await asyncio.wait((child,))
+        async with monitored(prepared.monitoring, container.statistics):
+            # A child of its own, since a stop may cancel it.
+            child = loop.create_task(container.run(), name="container")
+            await asyncio.wait((child,))
         failure = _failure(child, signals)
+    except ConfigError as error:
+        failure = error
     except asyncio.CancelledError:  # the loop itself is being ended
         shown.close(container.statistics(), "failed")
         raise

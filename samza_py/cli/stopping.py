@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Protocol
 
 from samza_py.cli.failures import shown_frames
+from samza_py.runtime.container import HANDLER_THREADS
 
 logger = logging.getLogger("samza_py.cli")
 
@@ -111,11 +112,41 @@ async def end_children(code: int, within_s: float) -> None:
             os._exit(code)
 
 
+async def end_threads(code: int, within_s: float) -> None:
+    """End the process with this code where a thread of it hangs: Python would wait for ever.
+
+    Called when everything has been closed. What a thread still does is left behind by name.
+    """
+    loop = asyncio.get_running_loop()
+    idle = loop.create_task(loop.shutdown_default_executor())
+    await asyncio.wait((idle,), timeout=within_s)
+    until = loop.time() + within_s
+    while (busy := _handler_threads()) and loop.time() < until:  # noqa: ASYNC110  (threads)
+        await asyncio.sleep(0.01)
+    if busy:
+        where = "\n".join(_stack_of(thread) for thread in busy)
+        logger.error("a blocking=True handler has not ended and is left behind:\n%s", where)
+    elif not idle.done():
+        logger.error("a thread that waits for a disk has not ended and is left behind")
+    if busy or not idle.done():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _handler_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith(HANDLER_THREADS)]
+
+
+def _stack_of(thread: threading.Thread) -> str:
+    frame = sys._current_frames().get(thread.ident or 0)
+    stack = shown_frames(traceback.extract_stack(frame))
+    return "".join(traceback.format_list(stack)).rstrip()
+
+
 def _end_hung_process(after_s: float) -> None:
     """Say where the loop hangs and end the process: nothing inside the loop can any more."""
-    frame = sys._current_frames().get(threading.main_thread().ident or 0)
-    stack = traceback.extract_stack(frame)
-    text = "".join(traceback.format_list(shown_frames(stack))).rstrip()
+    text = _stack_of(threading.main_thread())
     sys.stderr.write(
         f"samza-py: not stopped after {after_s:.0f} s, since the event loop is blocked at\n{text}\n"
         "  add blocking=True to a handler that blocks, or await an async client\n"

@@ -8,7 +8,9 @@ from typing import Any
 from samza_py.errors import ConfigError
 from samza_py.producer import Promise
 from samza_py.resolved import ResolvedJob
+from samza_py.specification import TaskSpec
 from samza_py.system import Output
+from samza_py.task import StreamTask
 
 
 def problems(resolved: ResolvedJob) -> Iterator[ConfigError]:
@@ -76,11 +78,33 @@ def _exactly_once(resolved: ResolvedJob) -> Iterator[ConfigError]:
     for spec in resolved.job.tasks:
         for output in (*spec.outputs, *spec.dead_letters(resolved.job.on_error)):
             outputs.setdefault(str(output), output)
+    for spec in resolved.job.tasks:
+        yield from _nameless(spec, resolved)
     for name, output in outputs.items():
         merged = resolved.streams.get(name, output)
         reason = _cannot_take_part(merged, resolved)
         if reason:
             yield ConfigError("job.guarantee", f"cannot be exactly_once: {name} {reason}")
+
+
+def _nameless(spec: TaskSpec, resolved: ResolvedJob) -> Iterator[ConfigError]:
+    """What a hook sends has no message to be named by, so that it cannot replace itself."""
+    handler: Any = spec.handler
+    hooks = [
+        name
+        for name in ("start", "on_timer", "on_end")
+        if spec.kind == "object" and getattr(handler, name, None) is not getattr(StreamTask, name)
+    ]
+    outputs = [resolved.streams.get(str(output), output) for output in spec.outputs]
+    for output in outputs:
+        if hooks and isinstance(output, Output) and output.promise is Promise.IDEMPOTENT:
+            yield ConfigError(
+                "job.guarantee",
+                f"cannot be exactly_once: task {spec.name} has {' and '.join(hooks)} and writes to "
+                f"{output}, where a message is known by the message it comes from; what a hook "
+                "sends comes from none, and would be there again after a crash. Send from "
+                "process() alone, or to an output with two phases or transactions",
+            )
 
 
 def _cannot_take_part(output: Any, resolved: ResolvedJob) -> str | None:

@@ -7,13 +7,14 @@ import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from samza_py.checkpoint import Checkpoints
 from samza_py.connectors.local import LocalCheckpoints
 from samza_py.coordination import Coordination
 from samza_py.errors import ConfigError
 from samza_py.job import Job
+from samza_py.monitoring.settings import Monitoring
 from samza_py.nearest import nearest
 from samza_py.options import JobOptions
 from samza_py.resolved import ResolvedJob
@@ -32,6 +33,8 @@ from samza_py.resolving.sources import (
 from samza_py.system import AnyStream, System
 from samza_py.values import HIDDEN, shown_size
 
+T = TypeVar("T")
+
 Chosen = dict[tuple[str, ...], tuple[Any, str]]
 """Converted values and their sources, by the parts of their setting."""
 
@@ -42,12 +45,14 @@ class Resolution:
 
     Attributes:
         resolved: the job to run; where there are problems, with the code's values in their place.
+        monitoring: where it is to listen for whoever watches it.
         shown: every setting with its value, secrets hidden, and who set it.
         problems: everything that is wrong in the sources.
         secrets: the secret texts of the job, for whoever must keep them out of an output.
     """
 
     resolved: ResolvedJob
+    monitoring: Monitoring
     shown: tuple[Shown, ...]
     problems: tuple[ConfigError, ...]
     secrets: frozenset[str]
@@ -73,7 +78,7 @@ def resolve(
     chosen = _choose(settings, sources or Sources(), problems)
     options = _merged_options(job.options, chosen, problems)
     systems = {
-        name: _merged_system(name, system, chosen, problems).for_profile(options.profile)
+        name: _merged(("systems", name), system, chosen, problems).for_profile(options.profile)
         for name, system in job.systems.items()
     }
     streams = {
@@ -89,14 +94,16 @@ def resolve(
         coordination=coordination if coordination is not None else coordination_of(job),
         ignore_checkpoint=ignore_checkpoint,
     )
+    monitoring = _merged(("monitoring",), Monitoring(), chosen, problems)
     secrets = {
         text
-        for holder in (*job.systems.values(), *systems.values())
+        for holder in (*job.systems.values(), *systems.values(), monitoring)
         for text in secrets_of(holder)
         if text
     }
     return Resolution(
         resolved,
+        monitoring,
         tuple(_shown(settings, chosen, options)),
         tuple(problems),
         frozenset(secrets),
@@ -184,7 +191,8 @@ def _meant(variable: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean {names[close]}?"
     return (
-        f"settings begin with {ENVIRONMENT}JOB__, {ENVIRONMENT}SYSTEMS__ or {ENVIRONMENT}STREAMS__"
+        f"settings begin with {ENVIRONMENT}JOB__, {ENVIRONMENT}SYSTEMS__, {ENVIRONMENT}STREAMS__ "
+        f"or {ENVIRONMENT}MONITORING__"
     )
 
 
@@ -228,18 +236,18 @@ def _merged_options(options: JobOptions, chosen: Chosen, problems: list[ConfigEr
     return options
 
 
-def _merged_system(
-    name: str, system: System, chosen: Chosen, problems: list[ConfigError]
-) -> System:
-    changes = {p[2:]: v for p, v in chosen.items() if p[:2] == ("systems", name)}
+def _merged(above: tuple[str, ...], holder: T, chosen: Chosen, problems: list[ConfigError]) -> T:
+    """A dataclass with what was chosen below its key; as it is, where that goes wrong."""
+    depth = len(above)
+    changes = {p[depth:]: v for p, v in chosen.items() if p[:depth] == above}
     if not changes:
-        return system
+        return holder
     try:
-        return cast("System", _replaced(system, {path: v for path, (v, _) in changes.items()}))
+        return cast("T", _replaced(holder, {path: v for path, (v, _) in changes.items()}))
     except ConfigError as error:
         sources = [source for path, (_, source) in changes.items() if path[-1] in error.key]
         problems.append(_located(error, sources[0]) if sources else error)
-        return system
+        return holder
 
 
 def _replaced(holder: Any, changes: Mapping[tuple[str, ...], Any]) -> Any:

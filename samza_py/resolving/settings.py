@@ -14,6 +14,7 @@ from pathlib import PurePath
 from typing import Annotated, Any, Literal, Union, cast
 
 from samza_py.job import Job
+from samza_py.monitoring.settings import Monitoring
 from samza_py.options import JobOptions
 from samza_py.resolving.sources import ENVIRONMENT
 from samza_py.system import AnyStream
@@ -86,8 +87,9 @@ def settings_of(job: Job[Any]) -> list[Setting]:
     """Everything of a job that can be set from outside."""
     found = list(_option_settings(job.options))
     for name, system in job.systems.items():
-        found.extend(_system_settings(("systems", name), system))
+        found.extend(_field_settings(("systems", name), system))
     found.extend(_stream_settings(job.streams))
+    found.extend(_field_settings(("monitoring",), Monitoring()))
     return found
 
 
@@ -102,7 +104,7 @@ def _option_settings(options: JobOptions) -> Iterator[Setting]:
         yield Setting(parts, annotation, value, value == field.default, also=also)
 
 
-def _system_settings(above: tuple[str, ...], holder: object) -> Iterator[Setting]:
+def _field_settings(above: tuple[str, ...], holder: object) -> Iterator[Setting]:
     if not dataclasses.is_dataclass(holder):
         return
     try:
@@ -119,7 +121,7 @@ def _system_settings(above: tuple[str, ...], holder: object) -> Iterator[Setting
         value = getattr(holder, field.name)
         parts = (*above, field.name)
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            yield from _system_settings(parts, value)
+            yield from _field_settings(parts, value)
             continue
         annotation = hints.get(field.name, Any)
         if not _plain(annotation):

@@ -31,7 +31,7 @@ def statistics(
     counted = TaskCounters(received=received, sent=received, **counters)
     partition = PartitionStatistics("kafka.orders[0]", left, unit, buffered, finished=False)
     return ContainerStatistics(
-        "pricing", at_s, (TaskStatistics("price/0", counted, (partition,), 3, stalled),)
+        "pricing", at_s, (TaskStatistics("price/0", counted, (partition,), 3, "running", stalled),)
     )
 
 

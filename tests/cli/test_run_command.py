@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -287,6 +288,65 @@ def test_code_that_ends_python_is_named_and_is_a_failure(tmp_path: Path) -> None
     assert "ctx.request_stop()" in done.stderr
     assert "in price" in done.stderr
     assert "uvloop" not in done.stderr
+
+
+def test_what_is_no_exception_is_the_jobs_own_and_not_ours(tmp_path: Path) -> None:
+    body = "@job.task(orders)\nasync def price(order):\n    raise GeneratorExit\n"
+    job_file(tmp_path, body)
+    done = samza_py(tmp_path, "run", "orders.py")
+    assert done.returncode == 1
+    assert "samza-py: the job's code raised GeneratorExit, which is no Exception" in done.stderr
+    assert "in price" in done.stderr
+    assert "report this" not in done.stderr
+
+
+BLOCKED = """
+@job.task(orders, to=priced, blocking=True)
+def price(order: Message[str, int]) -> int:
+    print("sleeping", flush=True)
+    time.sleep(100)
+"""
+
+
+@pytest.mark.parametrize(("signals", "code"), [(1, 1), (2, 143)])
+def test_a_thread_that_hangs_does_not_keep_the_process(
+    tmp_path: Path, running: list[Running], signals: int, code: int
+) -> None:
+    options = ', shutdown_timeout="500ms", close_timeout="500ms"'
+    job_file(tmp_path, BLOCKED, options=options)
+    run = Running(tmp_path)
+    running.append(run)
+    run.wait_for_line("sleeping")
+    run.send(signal.SIGTERM)
+    if signals == 2:
+        run.wait_for_log("again: at once")
+        run.send(signal.SIGTERM)
+    began = time.monotonic()
+    ended, errors = run.end()
+    assert ended == code, errors
+    assert time.monotonic() - began < 20
+    assert "a blocking=True handler has not ended and is left behind" in errors
+    assert "time.sleep(100)" in errors
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a PID namespace needs root")
+def test_the_first_process_of_a_container_hears_a_stop_as_it_starts(tmp_path: Path) -> None:
+    (tmp_path / "orders.py").write_text(
+        "import time\nprint('imported', flush=True)\ntime.sleep(60)"
+    )
+    python = [sys.executable, "-m", "samza_py", "run", "orders.py"]
+    with subprocess.Popen(
+        ["unshare", "--pid", "--fork", "--kill-child", *python],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "imported\n"
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+        os.kill(int(children), signal.SIGTERM)
+        assert process.wait(20) == 143
 
 
 def test_what_was_never_awaited_is_a_warning_on_one_line(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """The page on Kafka: its jobs are checked and one is run, its tables hold what the code holds."""
 
 import asyncio
-import configparser
 import inspect
 import json
 import os
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from samza_py.connectors.kafka import Kafka, KafkaCheckpoints, KafkaTopic, Sasl, Tls
 from tests.services.kafka_clients import CLIENTS, client_settings, producer, started
@@ -60,16 +58,11 @@ def test_a_job_of_the_page_is_one(tmp_path: Path, name: str) -> None:
     assert (code, "nothing stands in its way" in said) == (0, True), said
 
 
-def test_other_blocks_are_valid_in_their_language() -> None:
+def test_other_blocks_run() -> None:
     for kind, name, text in BLOCKS:
-        if kind == "yaml":
-            assert yaml.safe_load(text)
-        elif kind == "ini":
-            configparser.ConfigParser(strict=False, interpolation=None).read_string(text)
-        else:
-            assert kind == "python"
-            if not name:
-                subprocess.run([sys.executable, "-c", text], check=True)
+        assert kind == "python"
+        if not name:
+            subprocess.run([sys.executable, "-c", text], check=True)
 
 
 def table(heading: str) -> dict[str, str]:

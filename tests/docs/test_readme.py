@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -69,6 +70,13 @@ def test_every_make_target_is_one() -> None:
     for target in named:
         done = run(["make", "--dry-run", target], ROOT, {"PYTHON": sys.executable})
         assert done.returncode == 0, done.stderr
+
+
+def test_the_table_of_extras_has_all_of_them() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    section = README.partition("## Install\n")[2].partition("\n## ")[0]
+    told = re.findall(r"^\| `(\w+)` \|", section, re.M)
+    assert sorted(told) == sorted(project["optional-dependencies"])
 
 
 def test_every_link_of_a_page_leads_somewhere() -> None:

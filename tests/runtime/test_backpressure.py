@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from samza_py import DeadLetter, Job, Message, Record, Skip, TaskContext
+from samza_py import DeadLetter, Job, Message, Record, Skip, StreamTask, TaskContext
 from samza_py.connectors.memory import Fault, Faults, Memory, MemoryStream
 from samza_py.consumer import Room
 from samza_py.message import Outgoing, TaskPartition
@@ -321,6 +321,30 @@ async def test_an_output_of_the_same_producer_that_is_full_stops_no_other() -> N
         await memory.wait_for(free, 50)
         memory.broker.faults = None
         await memory.wait_for(stuck, 50)
+        await ran.stop()
+
+
+@pytest.mark.parametrize("max_concurrency", [1, 4])
+async def test_timers_wait_for_room_too(max_concurrency: int) -> None:
+    memory, numbers, out = streams(1)
+    memory.broker.faults = clogged = Clogged("all")
+
+    class Ticks(StreamTask[str, int, None]):
+        async def process(self, message: Message[str, int], ctx: TaskContext[None]) -> None:
+            ctx.set_timer("tick", after=0.01)
+            ctx.set_timer("tock", after=0.01)
+
+        async def on_timer(self, name: str, ctx: TaskContext[None]) -> int:
+            ctx.set_timer(name, after=0.01)
+            return 1
+
+    job: Job[None] = Job("ticking", max_outbox_messages=10)
+    job.add(Ticks, numbers, to=out, max_concurrency=max_concurrency)
+    async with running(resolved(job, memory)) as ran:
+        await asyncio.sleep(60)
+        assert unsettled(ran) == 10
+        clogged.free.set()
+        await memory.wait_for(out, 100)
         await ran.stop()
 
 

@@ -454,6 +454,22 @@ async def test_a_batch_that_names_a_message_it_was_not_given_runs_one_by_one() -
     assert values(memory, out) == ["a", "b"]
 
 
+@pytest.mark.parametrize("errors", [{-1: ValueError()}, {"0": ValueError()}, {0: "why"}, {}])
+async def test_a_batch_that_names_nothing_that_could_be_fails_by_the_policy(errors: Any) -> None:
+    memory, words, out = streams("a", "b")
+    job = Job("batches", on_error=Skip())
+
+    @job.batch_task(words, to=out)
+    def work(batch: Sequence[Message[str, str]]) -> Sequence[Record[Any, str]]:
+        if batch[0].value == "a":
+            raise BatchFailed(errors)
+        return [Record(word.value, source=word) for word in batch]
+
+    ran = await run(job, memory)
+    assert values(memory, out) == ["b"]
+    assert ran.container.statistics().total().skipped == 1
+
+
 async def test_a_batch_result_without_a_source_fails_and_says_what_to_write() -> None:
     memory, words, out = streams("a", "b")
     job = Job("batches")

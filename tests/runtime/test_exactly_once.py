@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from samza_py import Job, Message, TaskContext
+from samza_py import BatchFailed, Job, Message, Record, TaskContext
 from samza_py.connectors.memory import Faults, Memory, MemoryStream
 from samza_py.errors import ConnectorError, TaskFailedError, UnavailableError
 from samza_py.producer import Promise, Requests
@@ -228,6 +229,39 @@ async def test_an_idempotent_output_has_each_message_once_over_a_crash() -> None
         await memory.wait_for(out, 8)
         await second.stop()
     assert sorted(values(memory, out)) == list(range(8))
+
+
+async def test_what_a_batch_task_sends_replaces_itself_at_an_idempotent_output() -> None:
+    memory = Memory(promise=Promise.IDEMPOTENT)
+    numbers = memory.stream("numbers", key=str, value=int)
+    out = memory.stream("out", key=str, value=int)
+    other = memory.stream("other", key=str, value=int)
+    for number in range(6):
+        memory.put(numbers, f"k{number}", number)
+    job: Job[None] = Job("copies", guarantee="exactly_once", commit_interval="1h")
+    size = 6
+
+    @job.batch_task(numbers, to=out, outputs=[other], batch_messages=6)
+    async def copy(
+        batch: Sequence[Message[str, int]], ctx: TaskContext[None]
+    ) -> Sequence[Record[Any, int]]:
+        # Other batches at the second time, and so another order of what is sent.
+        for message in batch[:size]:
+            ctx.send(other, message.value, source=message)
+            ctx.send(other, 100 + message.value, source=message)
+        if len(batch) > size:
+            raise BatchFailed({size: ValueError("later")})
+        return [Record(message.value, source=message) for message in batch]
+
+    async with running(resolved(job, memory.connect("one"))) as first:
+        await memory.wait_for(out, 6)
+        await first.abort()
+    size = 4
+    async with running(resolved(job, memory.connect("two"))) as second:
+        with pytest.raises(TaskFailedError, match="later"):
+            await second.ended()
+    assert sorted(values(memory, out)) == list(range(6))
+    assert sorted(values(memory, other)) == [*range(6), *range(100, 106)]
 
 
 async def test_nothing_is_seen_of_a_transaction_before_it_is_committed() -> None:

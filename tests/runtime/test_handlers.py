@@ -403,6 +403,19 @@ async def test_a_result_of_another_type_is_refused_with_both_types_named() -> No
         await run(job, memory)
 
 
+async def test_an_output_of_anything_takes_anything() -> None:
+    memory, words, _ = streams("a", "b")
+    out = memory.stream("anything", key=str, value=Any)
+    job: Job[None] = Job("any")
+
+    @job.task(words, to=out)
+    def work(word: Message[str, str]) -> Any:
+        return {"a": [1, None]} if word.value == "a" else 2.5
+
+    await run(job, memory)
+    assert values(memory, out) == [{"a": [1, None]}, 2.5]
+
+
 async def test_a_context_sends_to_declared_outputs_and_to_no_other() -> None:
     memory, words, out = streams("a")
     other = memory.stream("other", key=str, value=str)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -64,6 +65,40 @@ async def test_a_late_rejection_may_be_skipped(requests: Requests) -> None:
     ran = await run(copying(words, out, Skip()), memory)
     assert values(memory, out) == ["a", "b"]
     assert ran.container.statistics().total().skipped == 1
+
+
+async def test_what_a_batch_task_sends_goes_by_the_policy_of_its_source() -> None:
+    memory, words, out = streams(Requests.ORDERED)
+    job: Job[None] = Job("copying", on_error=Skip())
+
+    @job.batch_task(words, outputs=[out])
+    def copy(batch: Sequence[Message[str, str]], ctx: TaskContext[None]) -> None:
+        for word in batch:
+            ctx.send(out, word.value, source=word)
+
+    ran = await run(job, memory)
+    assert values(memory, out) == ["a", "b"]
+    assert ran.container.statistics().total().skipped == 1
+
+
+@pytest.mark.parametrize("kind", ["batch", "single"])
+async def test_a_source_is_named_in_a_batch_task_and_there_alone(kind: str) -> None:
+    memory, words, out = streams(Requests.ORDERED)
+    job: Job[None] = Job("copying")
+    if kind == "batch":
+
+        @job.batch_task(words, outputs=[out])
+        def copy(batch: Sequence[Message[str, str]], ctx: TaskContext[None]) -> None:
+            ctx.send(out, "a")
+
+    else:
+
+        @job.task(words, outputs=[out])
+        def copy_one(word: Message[str, str], ctx: TaskContext[None]) -> None:
+            ctx.send(out, "a", source=word)
+
+    with pytest.raises(TaskFailedError, match="source="):
+        await run(job, memory)
 
 
 @pytest.mark.parametrize("requests", WAYS)

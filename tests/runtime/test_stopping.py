@@ -255,7 +255,9 @@ async def test_a_hook_that_hangs_is_cut_short_by_a_stop(hook: str) -> None:
     job.add(Hangs, words)
     async with running(resolved(job, memory)) as ran:
         await asyncio.sleep(5)
-        with pytest.raises(StalledError, match="task Hangs/0 did not stop in time"):
+        what = "its start" if hook == "start" else "the end of its inputs"
+        why = f"task Hangs/0 did not stop in time: {what} has been running"
+        with pytest.raises(StalledError, match=why):
             await ran.stop()
     assert asyncio.get_running_loop().time() < 60
 

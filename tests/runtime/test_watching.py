@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from samza_py import Job, Message, TaskContext
+from samza_py import Job, Message, StreamTask, TaskContext
 from samza_py.connectors.memory import Faults, Memory, MemoryStream
 from samza_py.runtime.loop_watch import LoopWatch
 from samza_py.runtime.wakeup import Wakeup
@@ -53,6 +53,30 @@ async def test_a_call_in_work_for_long_is_named_with_task_partition_and_key(
         assert ran.task("price/0").stalled is None
         await ran.stop()
     assert len([r for r in caplog.records if "waits" in r.getMessage()]) == 1
+
+
+@pytest.mark.parametrize("max_concurrency", [1, 3])
+async def test_a_hook_that_runs_for_long_is_named(max_concurrency: int) -> None:
+    memory, words, out = streams("a")
+
+    class Ticks(StreamTask[str, str, None]):
+        async def process(self, message: Message[str, str], ctx: TaskContext[None]) -> None:
+            ctx.set_timer("tick", after=1)
+
+        async def on_timer(self, name: str, ctx: TaskContext[None]) -> None:
+            await asyncio.sleep(100)
+
+    job: Job[None] = Job("stalling", stall_after="30s")
+    # What times a message out has no say in a hook.
+    job.add(Ticks, words, to=out, max_concurrency=max_concurrency, timeout="5s")
+    async with running(resolved(job, memory)) as ran:
+        await asyncio.sleep(60)
+        said = ran.task("Ticks/0").stalled
+        assert said is not None
+        assert said.startswith("timer 'tick' has been running for ")
+        await asyncio.sleep(60)
+        assert ran.task("Ticks/0").stalled is None
+        await ran.stop()
 
 
 async def test_a_full_output_is_named_as_the_cause() -> None:

@@ -94,12 +94,17 @@ def producer(kafka: Kafka, listener: Listener = PLAINTEXT, **settings: Any) -> A
 
 
 async def write(
-    kafka: Kafka, topic: str, values: list[bytes], listener: Listener = PLAINTEXT
+    kafka: Kafka,
+    topic: str,
+    values: list[bytes],
+    listener: Listener = PLAINTEXT,
+    *,
+    partition: int = 0,
 ) -> None:
-    """Write to partition 0, one after another, and wait for the acknowledgements."""
+    """Write to a partition, one after another, and wait for the acknowledgements."""
     async with started(producer(kafka, listener)) as writer, asyncio.timeout(WITHIN_S):
         for value in values:
-            await writer.send_and_wait(topic, value, partition=0)
+            await writer.send_and_wait(topic, value, partition=partition)
 
 
 async def read(kafka: Kafka, topic: str, count: int, listener: Listener = PLAINTEXT) -> list[bytes]:

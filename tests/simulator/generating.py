@@ -115,8 +115,7 @@ def _handler(draw: random.Random, name: str, strict: bool) -> HandlerPlan:
         limited=concurrency > 1 and draw.random() < 0.2,
         grouping=draw.choice(("partition_id", "partition", "all")),
         store=draw.choice(("none", "own", "shared")),
-        # A batch call may send for many inputs: only what it returns says for which.
-        sends=shape != "batch" and draw.random() < 0.5,
+        sends=draw.random() < 0.5,
         timers=shape == "object" and draw.random() < 0.6,
         timeout_s=timeout,
         policy=Policy(attempts, last),

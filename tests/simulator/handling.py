@@ -131,8 +131,9 @@ class Handling:
         if fate.kind == "slow" and plan.timeout_s is None:
             yield self._world.pace.choice((0.3, 3.0))
         yield from self._keep(plan, source, message.key, ctx)
+        origin = message if plan.shape == "batch" else None
         for value in sends(plan, source):
-            ctx.send(self.b, value, key=message.key)
+            ctx.send(self.b, value, key=message.key, source=origin)
         if sets_timer(plan, source):
             ctx.set_timer(source_text(source), after=self._world.pace.random() * 2.0)
         if fate.kind == "stops" and ctx is not None and self._calls.stops(source):

@@ -58,7 +58,7 @@ def broken_off_dropped(ground: Ground) -> None:
     ground.put(PartitionBuffer, "fill", emptied)
 
 
-@bug("the seek of a partition that failed outlives the task's instance", seed=510)
+@bug("the seek of a partition that failed outlives the task's instance", seed=401)
 def seek_outlives_its_task(ground: Ground) -> None:
     async def revoke(self: Intake, keys: Collection[TaskPartition]) -> None:
         for key in keys:

@@ -28,7 +28,15 @@ from tests.connectors.kafka.reading import (
     values,
 )
 from tests.services.kafka import Cluster
-from tests.services.kafka_clients import ADMIN, client_settings, new_topic, producer, started, write
+from tests.services.kafka_clients import (
+    ADMIN,
+    client_settings,
+    leader_of,
+    new_topic,
+    producer,
+    started,
+    write,
+)
 from tests.services.kafka_listeners import Kafka as Brokers
 
 pytestmark = pytest.mark.service
@@ -255,7 +263,9 @@ async def test_records_deleted_under_a_reader_are_an_error_and_no_jump(kafka: Br
         partition = reader.topic_partition(topic, 0)
         await admin.delete_records({partition: ADMIN.RecordsToDelete(before_offset=50)})
     async with reading(kafka_at(kafka), topic, {key_of(): START}) as consumer:
-        with pytest.raises(PositionLostError, match="at offset 0, which is not there"):
+        with pytest.raises(
+            PositionLostError, match="at offset 0, which is not there \\(the oldest is 50\\)"
+        ):
             await read_at(consumer, key_of())
 
 
@@ -296,6 +306,39 @@ async def test_a_killed_broker_is_said_and_reading_goes_on_when_it_is_back(
                 except UnavailableError:
                     continue
     assert found == [b"after"]
+
+
+async def test_a_partition_whose_leader_is_dead_fails_alone_while_others_are_read(
+    three_brokers: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "SILENT_S", 2.0)
+    brokers = three_brokers.address
+    topic = await new_topic(brokers, partitions=3)  # one a broker, and no replica elsewhere
+    keys = {key_of(number): START for number in range(3)}
+    rooms = dict.fromkeys(keys, ROOM)
+    dead, *alive = keys
+    for number in range(3):
+        await write(brokers, topic, VALUES, partition=number)
+    leader = three_brokers.node(await leader_of(brokers, topic))
+    async with reading(kafka_at(brokers), topic, keys) as consumer:
+        await polled(consumer, rooms, lambda found: all(len(one) == 100 for one in found.values()))
+        await asyncio.to_thread(leader.kill)
+        found: dict[TaskPartition, Fetched] = {}
+        async with asyncio.timeout(30):
+            while dead not in found:
+                found.update(await consumer.poll(rooms))
+        assert str(found[dead].error).startswith(f"{dead.partition}: the broker that leads it has")
+        for key in alive:
+            await write(brokers, topic, [b"more"], partition=int(key.partition.id))
+        more = await polled(
+            consumer, dict.fromkeys(alive, ROOM), lambda found: all(map(found.get, alive))
+        )
+        assert [values(more[key]) for key in alive] == [[b"more"]] * 2
+        await asyncio.to_thread(leader.restart)
+        await consumer.assign(Claim(TASK, 1), {dead: found[dead].position})
+        await write(brokers, topic, [b"back"], partition=int(dead.partition.id))
+        back = await polled(consumer, rooms, lambda found: bool(found.get(dead)))
+        assert values(back[dead]) == [b"back"]
 
 
 async def test_tasks_assigned_at_once_do_not_take_each_others_place(kafka: Brokers) -> None:
