@@ -11,6 +11,7 @@ SEEDS ?= 1-200
 SHORT_CAMPAIGN ?= 10
 FULL_CAMPAIGN ?= 300
 SEED ?= 1
+SOAK_SECONDS ?= 900
 VERSIONS_ARGS ?=
 # What docs/stability.md calls public: the face, the test kit, the connectors, and the protocol with
 # what its signatures name.
@@ -30,7 +31,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-crash demo-kafka services test check lint types floors test-memory test-slow \
-        image test-container simulate bench instructions versions doctor environment lock reference audit sbom clean
+        image test-container soak simulate bench instructions versions doctor environment lock reference audit sbom clean
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses=8 --dist=worksteal
@@ -105,6 +106,11 @@ test-container: services ## the same, and the job of compose.yaml in the image o
 	$(SAY) 'test-container: the image is built, and runs jobs'
 	$(ENVIRONMENT) dev
 	@$(BIN)/python -m pytest -s -m container tests/deploy $(PYTEST_ARGS)
+
+soak: services ## a job on Kafka under load and kills for 15 minutes: nothing may grow or be lost
+	$(SAY) 'soak: $(SOAK_SECONDS) s from Kafka to Kafka; a container and the broker are killed on the way'
+	$(ENVIRONMENT) dev
+	@$(BIN)/python -m tests.campaigns.soak --seconds $(SOAK_SECONDS) --seed $(SEED)
 
 simulate: ## run the simulator over seeds: make simulate SEEDS=1-1000
 	$(SAY) 'simulate: seeds $(SEEDS)'

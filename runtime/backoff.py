@@ -26,11 +26,14 @@ class Backoff:
         what: the thing that fails, for the log: ``reading from kafka``.
         outage: whether it counts as an outage until it works; not where its failures are kept
             after it runs again, to be counted.
+        together: what fails just now of all that shares it, and with it the warning: the first
+            one says that it fails, the last one that it works again.
     """
 
-    def __init__(self, what: str, *, outage: bool = True) -> None:
+    def __init__(self, what: str, *, outage: bool = True, together: set[str] | None = None) -> None:
         self._what = what
         self._outage = outage
+        self._together: set[str] = set() if together is None else together
         self._error = ""
         self._since = 0.0
         self.failures = 0
@@ -47,7 +50,9 @@ class Backoff:
             self._since = asyncio.get_running_loop().time()
             if self._outage:
                 _failing.get().add(self)
+        if not self._together:
             logger.warning("%s fails, trying again: %s", self._what, error)
+        self._together.add(self._what)
         wait = min(LONGEST_S, FIRST_S * 2.0 ** min(self.failures - 1, 20))
         wait *= 1.0 - seam().random.random() / 2.0
         if isinstance(error, UnavailableError):
@@ -56,10 +61,15 @@ class Backoff:
 
     def worked(self) -> None:
         """It works: the outage is over."""
-        if self.failures:
+        self.over()
+        if self.failures and not self._together:
             logger.warning("%s works again after %d failures", self._what, self.failures)
-            self.failures = 0
-            _failing.get().discard(self)
+        _failing.get().discard(self)
+        self.failures = 0
+
+    def over(self) -> None:
+        """It is not tried any more, whether it works or not."""
+        self._together.discard(self._what)
 
 
 Failing: TypeAlias = WeakSet[Backoff]

@@ -95,6 +95,7 @@ class Committer:
         participants: in the order in which they prepare and commit.
         transaction: what the checkpoint is written within under exactly-once, else None.
         newest: the checkpoint that the task was opened from.
+        failing: the commits of the container that fail just now; one warning is for all of them.
 
     Attributes:
         names_staged: the newest checkpoint names staged output, even if it is finished by now.
@@ -107,12 +108,14 @@ class Committer:
         participants: Sequence[Participant],
         transaction: OpenTransaction | None,
         newest: Checkpoint | None,
+        failing: set[str],
     ) -> None:
         self.names_staged = newest is not None and any(newest.outputs.values())
         self._claim = claim
         self._store = store
         self._participants = participants
         self._transaction = transaction
+        self._failing = failing
         self._number = 0 if newest is None else newest.number
         self._broken_off = False
 
@@ -161,8 +164,14 @@ class Committer:
 
     async def _write(self, draft: Draft) -> None:
         """The atomic step. An unknown outcome is decided by reading the checkpoint back."""
+        backoff = Backoff(f"committing {self._claim.task}", together=self._failing)
+        try:
+            await self._write_on(draft, backoff)
+        finally:
+            backoff.over()
+
+    async def _write_on(self, draft: Draft, backoff: Backoff) -> None:
         checkpoint = draft.checkpoint(self._claim)
-        backoff = Backoff(f"committing {self._claim.task}")
         while True:
             try:
                 if self._transaction is None:
@@ -174,12 +183,12 @@ class Committer:
                     await self._transaction.commit()
             except UnavailableError as error:
                 if await self._took_effect(draft.number, error, backoff):
-                    return
+                    break
                 if self._transaction is not None:
                     raise  # what was in the transaction is gone: back to the checkpoint
             else:
-                backoff.worked()
-                return
+                break
+        backoff.worked()
 
     async def _took_effect(self, number: int, error: UnavailableError, backoff: Backoff) -> bool:
         """Whether a write of unknown outcome is there. Asks until there is an answer."""

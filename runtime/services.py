@@ -40,6 +40,7 @@ class Services:
         threads: for handlers that block.
         on_stop: asks the container to stop.
         waiting: woken by every checkpoint written here, for partitions that wait on parents.
+        failing_commits: of its tasks, for one warning an outage.
         started_over: tasks whose old checkpoint was ignored here, as they were told to.
     """
 
@@ -56,6 +57,7 @@ class Services:
     outboxes: dict[str, Outbox] = field(default_factory=dict[str, Outbox])
     limits: dict[Limit, asyncio.Semaphore] = field(default_factory=dict[Limit, asyncio.Semaphore])
     waiting: set[Wakeup] = field(default_factory=set[Wakeup])
+    failing_commits: set[str] = field(default_factory=set[str])
     started_over: set[str] = field(default_factory=set[str])
 
     async def place_of(self, partition: Partition, offset: Offset) -> str | None:

@@ -22,7 +22,8 @@ CODECS: Final = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 
 _ALL_REPLICAS: Final = -1
 _WAIT_MS: Final = 100
-_FETCH_BYTES: Final = 4 << 20
+#: Decoded, records take some fifteen times as much; all tasks of a container may read at once.
+_FETCH_BYTES: Final = 1 << 18
 _FORMAT: Final = 2
 _ONE_BATCH: Final = (1 << 31) - 1
 #: A broker refuses a time that is an hour ahead of its own: no clock of ours has a say here.

@@ -19,9 +19,10 @@ from itertools import islice
 from typing import Final
 
 from samza_py.checkpoint import Change, Changes, Checkpoint
-from samza_py.checkpoint_format import decode_checkpoint, encode_checkpoint
+from samza_py.checkpoint_format import encode_checkpoint
 from samza_py.connectors.kafka.checkpoint_history import History
 from samza_py.connectors.kafka.checkpoint_log import Records, TopicLog
+from samza_py.connectors.kafka.checkpoint_reading import catch_up, newest
 from samza_py.connectors.kafka.checkpoint_records import (
     VERSION,
     Claimed,
@@ -32,7 +33,6 @@ from samza_py.connectors.kafka.checkpoint_records import (
     decode,
     encode,
     entry_key,
-    kind_of,
     new_key,
 )
 from samza_py.errors import CheckpointError, FencedError, RejectedError, UnavailableError
@@ -42,50 +42,6 @@ TRIES: Final = 10
 
 DELETIONS: Final = 2000
 """How many dead records a commit deletes at least; more where it changes more."""
-
-
-async def catch_up(history: History, log: TopicLog, partition: int, end: int) -> None:
-    """Read on to an offset at least, from where a history has come to.
-
-    While we read, compaction may take away what stands ahead of us, on account of deletions that
-    are appended behind ``end``; without those, what is left would look as if it counted. So where
-    offsets are missing we read on to the new end, until a stretch is whole: all deletions that
-    had an effect on what we saw had been appended by the time it was read.
-    """
-    position, found = history.position, list[Record]()
-    while position < end:
-        before = len(found)
-        async for records in log.read(partition, position, end):
-            found += [_light(record, history) for record in records]
-        whole = len(found) - before == end - position
-        position = end
-        if not whole:
-            end = await log.end(partition)
-    if position > history.position:
-        history.apply(found, position)
-
-
-def _light(record: Record, history: History) -> Record:
-    """Without the value of an entry, which only a restore needs."""
-    if kind_of(record.key) != b"entry" or record.value is None:
-        return record
-    if not history.tracks:
-        return record._replace(value=b"")
-    entry = decode(record.value, Entry, history.place(record.offset))
-    if entry.value is None:
-        return record
-    return record._replace(value=encode(Entry(VERSION, entry.store, entry.key, b"")))
-
-
-def newest(history: History) -> Checkpoint | None:
-    """The checkpoint that counts.
-
-    Raises:
-        CorruptCheckpointError: it is damaged; says where.
-    """
-    if history.commit is None:
-        return None
-    return decode_checkpoint(history.commit.checkpoint, history.place(history.commit_at))
 
 
 class Owner:
@@ -170,6 +126,17 @@ class Owner:
         async with self._lock:
             if self._uncertain:
                 await self._renew()
+
+    async def read(self, end: int) -> Checkpoint | None:
+        """The checkpoint that counts up to an offset, also where that is a newer owner's.
+
+        Raises:
+            CorruptCheckpointError: it is damaged.
+            UnavailableError: try again.
+        """
+        async with self._lock:
+            await catch_up(self.history, self._log, self.partition, end)
+            return self.newest()
 
     def newest(self) -> Checkpoint | None:
         """The checkpoint that counts, as far as this owner has read.

@@ -2,8 +2,8 @@
 
 How it works, from the bottom up: ``checkpoint_records`` says what stands in the topic,
 ``checkpoint_log`` appends and reads, ``checkpoint_history`` has the rule by which records count,
-``checkpoint_owner`` claims a task and commits, ``checkpoint_topic`` makes the topic and shares
-out its partitions, one a task.
+``checkpoint_reading`` brings it up to date, ``checkpoint_owner`` claims a task and commits,
+``checkpoint_topic`` makes the topic and shares out its partitions, one a task.
 
 A checkpoint and the changes beside it are one batch of one partition, which a broker appends as a
 whole or not at all. That makes them one step without a transaction: a commit is one request. The
@@ -30,7 +30,8 @@ from samza_py.checkpoint import (
 )
 from samza_py.connectors.kafka.brokers import Brokers
 from samza_py.connectors.kafka.checkpoint_history import History
-from samza_py.connectors.kafka.checkpoint_owner import Owner, catch_up, claimed, newest
+from samza_py.connectors.kafka.checkpoint_owner import Owner, claimed
+from samza_py.connectors.kafka.checkpoint_reading import catch_up, newest
 from samza_py.connectors.kafka.checkpoint_topic import CheckpointTopic
 from samza_py.connectors.kafka.topics import is_topic_name
 from samza_py.errors import CheckpointError, ConfigError, FencedError, UnavailableError
@@ -194,6 +195,9 @@ class KafkaCheckpointStore(CheckpointStore):
                 why = "the broker that was asked does not know it yet"
                 raise UnavailableError(f"{log.place(partition)}: {why}")
             return None  # it has a name already, and is about to get its partition
+        owner = self._owners.get(task)
+        if owner is not None:  # It has read all of it; a reader of its own would begin at 0.
+            return await owner.read(end)
         history = self._seen.get(partition) or History(log.place(partition), task, entries=False)
         await catch_up(history, log, partition, end)
         self._seen[partition] = history

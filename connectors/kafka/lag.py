@@ -2,13 +2,15 @@
 
 The group has the job's name and never a member. A job does not read it: its positions are in its
 checkpoints. What stands here is a copy, some seconds old at most, for lag monitors and
-``kafka-consumer-groups``; where it cannot be written that is said once, and the job goes on.
+``kafka-consumer-groups``; where it cannot be written that is said once, and the job goes on. An
+outage is said by who reads and writes, and here only where it is the group's alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -17,13 +19,15 @@ from samza_py.connectors.kafka.brokers import Brokers, failed
 from samza_py.connectors.kafka.cluster import Cluster
 from samza_py.connectors.kafka.library import library
 from samza_py.connectors.kafka.offsets import At
-from samza_py.errors import SamzaError
+from samza_py.errors import SamzaError, UnavailableError
 from samza_py.message import END, Position, TaskPartition
 
 logger = logging.getLogger(__name__)
 
 EVERY_S: Final = 2.0
 CLOSE_S: Final = 2.0
+OUTAGE_S: Final = 120.0
+"""For how long the group may be away before that is said: longer than brokers are."""
 _AGAIN: Final = (
     "GroupCoordinatorNotAvailableError",
     "GroupLoadInProgressError",
@@ -49,6 +53,7 @@ class GroupOffsets:
         self._wanted = asyncio.Event()
         self._child: asyncio.Task[None] | None = None
         self._said = False
+        self._away_since: float | None = None
         self._started = False
 
     def note(self, group: str, positions: Mapping[TaskPartition, Position]) -> None:
@@ -101,11 +106,17 @@ class GroupOffsets:
                 f"showing the offsets of group {self._group}", lambda: self._ask(changed), _AGAIN
             )
         except SamzaError as error:
-            if not self._said:
-                logger.warning("lag monitors do not see how far the job has come: %s", error)
-            self._said = True
+            self._away_since = self._away_since or time.monotonic()
+            if not _is_away(error) or time.monotonic() - self._away_since >= OUTAGE_S:
+                self._say(error)
         else:
+            self._away_since = None
             self._written |= changed
+
+    def _say(self, error: SamzaError) -> None:
+        if not self._said:
+            logger.warning("lag monitors do not see how far the job has come: %s", error)
+        self._said = True
 
     def _lowest(self) -> dict[At, int]:
         """By partition; of two tasks that read one, the one that has come less far."""
@@ -129,3 +140,10 @@ class GroupOffsets:
         for topic, partitions in answer.topics:
             for partition, code in partitions:
                 failed(code, f"group {self._group}: {topic}[{partition}]")
+
+
+def _is_away(error: SamzaError) -> bool:
+    """Whether nobody was there to answer; a refusal is an answer."""
+    cause = error.__cause__
+    answered = isinstance(cause, library("aiokafka.errors").BrokerResponseError)
+    return isinstance(error, UnavailableError) and (not answered or type(cause).__name__ in _AGAIN)

@@ -11,7 +11,19 @@ from typing import Any, Final
 
 from samza_py.errors import ConfigError
 
-_heard: Final[ContextVar[list[Exception] | None]] = ContextVar("kafka_complaints", default=None)
+
+class _Listener:
+    """Who listens within a block; afterwards nobody does.
+
+    What the block has started, as a client its children, has the block's context for as long as it
+    lives, and would go on to add what it logs.
+    """
+
+    def __init__(self, heard: list[Exception]) -> None:
+        self.heard: list[Exception] | None = heard
+
+
+_listener: Final[ContextVar[_Listener | None]] = ContextVar("kafka_complaints", default=None)
 
 
 class _Complaints(logging.Handler):
@@ -23,7 +35,8 @@ class _Complaints(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the errors among the arguments."""
-        heard = _heard.get()
+        listener = _listener.get()
+        heard = None if listener is None else listener.heard
         if heard is not None and isinstance(record.args, tuple):
             heard += [said for said in record.args if isinstance(said, Exception)]
 
@@ -60,8 +73,10 @@ def listen(logger: logging.Logger) -> None:
 def complaints() -> Generator[list[Exception]]:
     """The errors that the library logs within this block, in the order of their coming."""
     heard: list[Exception] = []
-    token = _heard.set(heard)
+    listener = _Listener(heard)
+    token = _listener.set(listener)
     try:
         yield heard
     finally:
-        _heard.reset(token)
+        _listener.reset(token)
+        listener.heard = None

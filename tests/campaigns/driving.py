@@ -3,62 +3,42 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.campaigns.launching import HERE, KILLED, Starts
 from tests.campaigns.numbered import Load, write_input
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 DEADLINE_S = 100.0
-KILLED = -signal.SIGKILL
 VARIANTS = ("serial", "concurrent", "spread", "batch")
 
 
-def environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """That of a process of a campaign: nothing of ours left over, this checkout's package."""
-    clean = {
-        k: v for k, v in os.environ.items() if not k.startswith(("SAMZA_", "CAMPAIGN_", "COV"))
-    }
-    return {**clean, "PYTHONPATH": str(ROOT), **extra}
-
-
 @dataclass
-class Counting:
-    """One run of the counting job over all its deaths, in a folder of its own.
+class Counting(Starts):
+    """One run of the counting job over all its deaths, with input, output and state in its folder.
 
     Attributes:
-        folder: holds input, output, state and logs.
         variant: how the job runs.
         seed: what its input is drawn from.
         load: how much of it.
         lasting_s: about how long the handlers take for all of it, by their waits.
-        settings: for the job, as environment.
         ordered: whether records of a partition are to come out in their order.
         repeats: how many records may be there twice: none, unless it is at least once.
-        job: the file of the job.
     """
 
-    folder: Path
     variant: str = "serial"
     seed: int = 1
     load: Load = field(default_factory=Load)
     lasting_s: float = 0.4
-    settings: dict[str, str] = field(default_factory=dict[str, str])
-    starts: int = 0
     kills: int = 0
-    history: list[str] = field(default_factory=list[str])
     ordered: bool = True
     repeats: int = 0
-    job: str = "counting.py"
+    job: str = field(default="counting.py", kw_only=True)
 
     def __post_init__(self) -> None:
         self.lines = write_input(self.folder / "in", self.load, self.seed)
@@ -86,25 +66,14 @@ class Counting:
 
     def start(self, kill: str = "", arguments: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
         """Start the job; its log goes to a file of this start."""
-        self.starts += 1
-        settings = {
+        own = {
             "CAMPAIGN_FOLDER": str(self.folder),
             "CAMPAIGN_VARIANT": self.variant,
             "CAMPAIGN_HITS": str(self.folder / "hits.json"),
             "CAMPAIGN_USED": str(self.folder / "used.txt"),
             "CAMPAIGN_KILL": kill,
-            **self.settings,
         }
-        command = [sys.executable, str(HERE / "failpoint.py"), "run", "--progress", "none"]
-        with self.log_file(self.starts).open("wb") as log:
-            return subprocess.Popen(
-                [*command, *arguments, str(HERE / "jobs" / self.job)],
-                env=environment(settings),
-                cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+        return self.launch(own, arguments)
 
     def run(self, kill: str = "", arguments: tuple[str, ...] = ()) -> int:
         """Start it and wait for its end; its exit code, negative for a signal."""
@@ -117,7 +86,7 @@ class Counting:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            raise AssertionError(f"it did not end: {self.story()}\n{self.log()}") from None
+            raise AssertionError(f"it did not end: {self.story()}") from None
         self.kills += code == KILLED
         self.history.append(f"{what} -> {code}")
         return code
@@ -135,7 +104,7 @@ class Counting:
         """Run it to its end, and once more: a finished job that is started again adds nothing."""
         for _ in range(2 if twice else 1):
             code = self.run()
-            assert code == 0, f"{self.story()}\n{self.log()}"
+            assert code == 0, self.story()
 
     def begin_again(self) -> None:
         """Forget what was done, and keep the input."""
@@ -169,22 +138,13 @@ class Counting:
             check=False,
             timeout=DEADLINE_S,
         )
-        assert done.returncode == 0, f"{done.stdout}{done.stderr}\n{self.story()}\n{self.log()}"
+        assert done.returncode == 0, f"{done.stdout}{done.stderr}\n{self.story()}"
         report: dict[str, int] = json.loads(done.stdout)
         return report
 
-    def log_file(self, start: int) -> Path:
-        """Where a start's log is."""
-        return self.folder / f"log-{start:03d}.txt"
-
-    def log(self) -> str:
-        """What the last start said."""
-        text = self.log_file(self.starts).read_text(errors="replace")
-        return text if len(text) < 8000 else f"{text[:3000]}\n...\n{text[-5000:]}"
-
     def story(self) -> str:
-        """What was done to it, for a failure."""
-        return f"{self.variant}, seed {self.seed}, in {self.folder}: {'; '.join(self.history)}"
+        """What was done to it, and what the last start said, for a failure."""
+        return f"{self.variant}, seed {self.seed}, {super().story()}"
 
 
 @dataclass

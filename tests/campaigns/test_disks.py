@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaigns.driving import KILLED, Counting, chance_of
+from tests.campaigns.driving import Counting, chance_of
+from tests.campaigns.launching import KILLED
 from tests.campaigns.numbered import Load
 from tests.campaigns.small_disks import NoSmallDiskError, SmallDisk, small_disk
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaigns.driving import KILLED, VARIANTS, Budget, Counting, chance_of
+from tests.campaigns.driving import VARIANTS, Budget, Counting, chance_of
+from tests.campaigns.launching import KILLED
 from tests.campaigns.numbered import Load
 
 pytestmark = pytest.mark.campaign

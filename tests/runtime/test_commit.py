@@ -176,7 +176,7 @@ async def test_a_consumer_that_cannot_be_told_of_a_checkpoint_undoes_nothing() -
 
 @pytest.mark.parametrize("took_effect", [True, False])
 async def test_a_commit_of_unknown_outcome_is_decided_by_reading_it_back(
-    took_effect: bool,
+    took_effect: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     memory, words, out = streams()
 
@@ -203,11 +203,40 @@ async def test_a_commit_of_unknown_outcome_is_decided_by_reading_it_back(
         await ran.until(lambda: faults.struck == 1)
         await asyncio.sleep(5)
         await ran.stop()
+    assert "committing copy/0 works again after 1 failures" in caplog.text
     found = await checkpoint(memory, job, "copy/0")
     assert found is not None
     assert found.number == 2
     assert (await progress(memory, job, "copy/0", words)).after == "0"
     assert values(memory, out) == ["a"]
+
+
+async def test_an_outage_of_the_checkpoints_is_said_once_for_all_tasks(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    memory = Memory()
+    words = memory.stream("words", key=str, value=str, partitions=4)
+    out = memory.stream("out", key=str, value=str)
+
+    class Away(Faults):
+        async def before(self, operation: str, client: str) -> None:
+            if operation == "checkpoint":
+                raise UnavailableError("away")
+
+    job = copying(words, out, commit_interval="1s")
+    async with running(resolved(job, memory)) as ran:
+        for outage in range(2):
+            memory.broker.faults = Away()
+            for partition in range(4):
+                memory.put(words, "a", "a", partition=str(partition))
+            await asyncio.sleep(60)
+            memory.broker.faults = None
+            await asyncio.sleep(60)
+            said = [r.getMessage() for r in caplog.records if "committing" in r.getMessage()]
+            assert len(said) == 2 * (outage + 1), said
+            assert "fails, trying again: away" in said[-2]
+            assert "works again" in said[-1]
+        await ran.stop()
 
 
 async def test_a_checkpoint_that_cannot_be_written_ends_the_job() -> None:

@@ -11,7 +11,7 @@ from samza_py.checkpoint import Checkpoint
 from samza_py.checkpoint_format import encode_checkpoint
 from samza_py.connectors.kafka.checkpoint_history import History
 from samza_py.connectors.kafka.checkpoint_log import TopicLog
-from samza_py.connectors.kafka.checkpoint_owner import catch_up
+from samza_py.connectors.kafka.checkpoint_reading import catch_up
 from samza_py.connectors.kafka.checkpoint_records import (
     VERSION,
     Claimed,
@@ -158,6 +158,39 @@ async def test_a_stretch_that_is_whole_is_enough() -> None:
     found = History("topic[1]", "task", entries=True)
     await catch_up(found, cast("TopicLog", log), 1, 2)
     assert (found.position, number_in(found)) == (2, 2)
+
+
+@pytest.mark.parametrize("tracks", [True, False])
+async def test_what_is_deleted_on_the_way_is_not_kept_until_the_end(
+    tracks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = [claim(0, -1), commit(1, 0, 1)]
+    for number in range(2, 1000):  # each commit deletes the one before it
+        offset = len(records)
+        records += [commit(offset, 0, number), deletion(offset + 1, records[-1 - (number > 2)])]
+    kept: list[int] = []
+    apply = History.apply
+
+    def counted(self: History, records: Sequence[Record], position: int) -> None:
+        kept.append(len(records))
+        apply(self, records, position)
+
+    monkeypatch.setattr(History, "apply", counted)
+    found = History("topic[1]", "task", entries=tracks)
+    log = cast("TopicLog", Compacting(records, ()))
+    await catch_up(found, log, 1, len(records))
+    assert (found.position, number_in(found), kept) == (len(records), 999, [2])
+
+
+async def test_what_stood_before_a_stretch_is_deleted_by_it() -> None:
+    records = [claim(0, -1), entry(1, 0, 1, b"a"), commit(2, 0, 1)]
+    records += [deletion(3, records[1]), deletion(4, records[1])]
+    found = History("topic[1]", "task", entries=True)
+    log = cast("TopicLog", Compacting(records, ()))
+    await catch_up(found, log, 1, 3)
+    assert found.entries == {"s": {b"a": records[1].key}}
+    await catch_up(found, log, 1, 5)
+    assert found.entries == {"s": {}}
 
 
 def test_a_partition_of_another_task_is_not_read_as_ones_own() -> None:

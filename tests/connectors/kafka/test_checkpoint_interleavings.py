@@ -17,7 +17,8 @@ import pytest
 from samza_py.checkpoint import Change, Checkpoint
 from samza_py.connectors.kafka.checkpoint_history import History
 from samza_py.connectors.kafka.checkpoint_log import Records, TopicLog
-from samza_py.connectors.kafka.checkpoint_owner import Owner, catch_up, newest
+from samza_py.connectors.kafka.checkpoint_owner import Owner
+from samza_py.connectors.kafka.checkpoint_reading import catch_up, newest
 from samza_py.connectors.kafka.checkpoint_records import Record
 from samza_py.errors import FencedError, UnavailableError
 

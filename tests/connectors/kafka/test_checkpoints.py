@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -12,7 +12,8 @@ import pytest
 
 from samza_py.checkpoint import Change, Checkpoint, CheckpointStore, Claim, Grant
 from samza_py.connectors.kafka.brokers import Brokers
-from samza_py.connectors.kafka.checkpoint_records import VERSION, Named, encode, new_key
+from samza_py.connectors.kafka.checkpoint_log import TopicLog
+from samza_py.connectors.kafka.checkpoint_records import VERSION, Named, Record, encode, new_key
 from samza_py.connectors.kafka.checkpoint_topic import DIRECTORY
 from samza_py.connectors.kafka.checkpoints import KafkaCheckpoints
 from samza_py.connectors.kafka.system import Kafka
@@ -504,6 +505,33 @@ async def test_reading_many_tasks_again_is_a_few_requests(
         monkeypatch.setattr(Brokers, "ask", counted)
         assert (await store.read()).keys() == set(tasks)
         assert len(asked) < 10
+
+
+@pytest.mark.service
+async def test_an_owner_reads_on_and_not_from_the_beginning(
+    kafka: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = place(kafka)
+    starts: list[int] = []
+    read = TopicLog.read
+
+    def noted(
+        self: TopicLog, partition: int, start: int, end: int
+    ) -> AsyncGenerator[Sequence[Record], None]:
+        if partition != DIRECTORY:
+            starts.append(start)
+        return read(self, partition, start, end)
+
+    async with opened(where) as store, opened(where) as other:
+        old, _ = await store.open(Grant("price/0"))
+        for number in range(1, 4):
+            await store.write(old, commit(old, number))
+        new, _ = await other.open(Grant("price/0"))
+        await other.write(new, commit(new, 4))
+        monkeypatch.setattr(TopicLog, "read", noted)
+        assert (await store.read(("price/0",)))["price/0"].number == 4
+    assert len(starts) == 1
+    assert starts[0] > 0
 
 
 @pytest.mark.service

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 from pathlib import Path
@@ -136,6 +137,24 @@ def test_what_the_library_logs_is_heard_and_not_repeated_unless_the_user_wants_i
         logger.error("Unable to connect: %s", OSError("refused"))
     assert logger.propagate is not heard
     assert [str(one) for one in said] == (["refused"] if heard else [])
+
+
+async def test_a_child_of_the_block_is_not_heard_behind_it() -> None:
+    """A client's children live on with the context of its start, and log at every outage."""
+    logger, over = logging.Logger("aiokafka"), asyncio.Event()  # noqa: LOG001
+    listen(logger)
+
+    async def child() -> None:
+        logger.error("Unable to connect: %s", OSError("at the start"))
+        await over.wait()
+        logger.error("Unable to connect: %s", OSError("later"))
+
+    with complaints() as said:
+        running = asyncio.ensure_future(child())
+        await asyncio.sleep(0)
+    over.set()
+    await running
+    assert [str(one) for one in said] == ["at the start"]
 
 
 def test_an_unknown_error_is_no_refusal_for_a_number_in_its_text() -> None:
