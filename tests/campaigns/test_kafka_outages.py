@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.campaigns.kafka_driving import Mapping
+from tests.campaigns.kafka_load import PARTITIONS
 from tests.services.kafka import Cluster
 from tests.services.kafka_clients import leader_of
 
@@ -99,7 +100,10 @@ async def test_too_few_replicas_are_waited_for_under_load(
     await campaign.until(lambda done: done >= campaign.written, process)
     await campaign.stop(process)
     await campaign.check()
-    # One for all that fails at once. Some of it may get through while the cluster comes and goes,
-    # and what fails behind that is said again; within seconds the client waits without a word.
+    # One for all commits that fail at once. Some may get through while the cluster comes and goes,
+    # and what fails behind that is said again; within seconds the client waits without a word. A
+    # partition that cannot be read is named, each for itself.
     said = [one for one in campaign.warnings() if "works again" not in one]
-    assert len(said) <= 2, campaign.story()
+    of_reading = [one for one in said if "reading kafka.records[" in one]
+    assert len(said) - len(of_reading) <= 2, campaign.story()
+    assert len(of_reading) <= PARTITIONS, campaign.story()

@@ -216,7 +216,7 @@ elif VARIANT == "batch":
             after = Total(before.count + 1, before.total + entry.amount)
             store.put(entry.key, after)
             if entry.amount >= LARGE:
-                ctx.send(large, entry)
+                ctx.send(large, entry, source=message)
             seam().reached("user.stored")
             try:
                 fail_if_asked(entry, ctx.attempt)
