@@ -43,6 +43,11 @@ INVALID_RECORD: Final = 87
 """A code that aiokafka has no class for: it makes UnknownError of it."""
 
 
+def is_fatal(error: BaseException) -> bool:
+    """Whether people must see to it, and ``refused`` has words for it."""
+    return type(error).__name__ in _FATAL
+
+
 def refused(error: BaseException, what: str) -> ConnectorError:
     """The error for something that people must see to, such as a missing right."""
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -65,7 +70,7 @@ def translated(error: BaseException, what: str) -> SamzaError:
         return RejectedError(f"{what}: {said}")
     if kind in _FENCED:
         return FencedError(f"{what}: a newer owner has taken over ({said})")
-    if kind in _FATAL or isinstance(error, ssl.SSLCertVerificationError):
+    if is_fatal(error) or isinstance(error, ssl.SSLCertVerificationError):
         return refused(error, what)
     away = (library("aiokafka.errors").KafkaError, OSError, asyncio.CancelledError)
     if not isinstance(error, away):

@@ -17,6 +17,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
+from samza_py.connectors.kafka.answers import Answers
 from samza_py.connectors.kafka.cluster import Cluster
 from samza_py.connectors.kafka.failures import refused, translated
 from samza_py.connectors.kafka.library import library
@@ -30,29 +31,6 @@ WAIT_S: Final = 0.5
 
 SILENT_S: Final = 10.0
 """A broker answers a fetch within ``fetch_wait``, also with nothing. After so long it is away."""
-
-
-class _Fetched(OrderedDict[Any, Any]):
-    """Stands where the library's fetcher keeps its answers, and has it make messages of them.
-
-    Its own records are objects of eleven fields that would be read once and thrown away: a third of
-    what consuming costs. Where another version of it looks different inside, it makes them, and
-    ``Seat.keep`` makes messages of those.
-
-    Args:
-        seats: of the reader.
-    """
-
-    def __init__(self, seats: Mapping[Any, Seat]) -> None:
-        super().__init__()
-        self._seats = seats
-
-    def __setitem__(self, topic: Any, answer: Any) -> None:
-        seat = self._seats.get(topic)
-        records: Any = getattr(answer, "_partition_records", None)
-        if seat is not None and records is not None and hasattr(records, "_consumer_record"):
-            records._consumer_record = seat.message
-        super().__setitem__(topic, answer)
 
 
 class Reader:
@@ -87,7 +65,7 @@ class Reader:
         )
         fetcher = client._fetcher
         if type(getattr(fetcher, "_records", None)) is OrderedDict:
-            fetcher._records = _Fetched(self._seats)
+            fetcher._records = Answers(self._seats)
         return client
 
     async def _renew(self) -> None:

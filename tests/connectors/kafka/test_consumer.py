@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from samza_py.checkpoint import Claim
-from samza_py.connectors.kafka import reader
+from samza_py.connectors.kafka import answers, reader
 from samza_py.consumer import Consumer, Fetched, Room
 from samza_py.errors import CorruptCheckpointError, PositionLostError, UnavailableError
 from samza_py.message import END, Message, Offset, Partition, TaskPartition
@@ -85,8 +85,8 @@ async def test_messages_are_made_without_records_of_the_library_and_with_them(
         quick = await read_at(consumer, key_of())
     assert made == []
 
-    kinds: Any = (reader, OrderedDict)
-    monkeypatch.setattr(kinds[0]._Fetched, "__setitem__", kinds[1].__setitem__)
+    kinds: Any = (answers, OrderedDict)
+    monkeypatch.setattr(kinds[0].Answers, "__setitem__", kinds[1].__setitem__)
     async with reading(kafka_at(kafka), topic, {key_of(): START}) as consumer:
         plain = await read_at(consumer, key_of())
     assert len(made) == len(VALUES)
