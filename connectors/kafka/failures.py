@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import struct
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -39,6 +40,8 @@ _FATAL: Final = {
     "IncompatibleBrokerVersion": "is not understood: the broker's version is not supported",
     "PolicyViolationError": "is refused by a policy of the broker",
 }
+#: Of these a client dies again and again, whatever the brokers do.
+_BUGS: Final = (TypeError, AssertionError, OverflowError, struct.error)
 INVALID_RECORD: Final = 87
 """A code that aiokafka has no class for: it makes UnknownError of it."""
 
@@ -77,6 +80,20 @@ def translated(error: BaseException, what: str) -> SamzaError:
         return ConnectorError(f"{what}: {said}")
     # A deadline that is over has no text of its own.
     return UnavailableError(f"{what}: {said if str(error) else 'no answer in time'}")
+
+
+def died_of(task: asyncio.Future[Any]) -> BaseException | None:
+    """What ended a task of the library, below what it wraps that in."""
+    error = None if task.cancelled() else task.exception()
+    while error is not None and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def death(error: BaseException | None, what: str) -> SamzaError:
+    """The error for a client that one try after the other dies of."""
+    said = f"{what}: its client has died again: {error!r}"
+    return ConnectorError(said) if isinstance(error, _BUGS) else UnavailableError(said)
 
 
 def unreached(error: Exception, said: Sequence[Exception], what: str) -> SamzaError:

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from samza_py.connectors.kafka.answers import Answers
 from samza_py.connectors.kafka.cluster import Cluster
-from samza_py.connectors.kafka.failures import refused, translated
+from samza_py.connectors.kafka.failures import death, died_of, refused, translated
 from samza_py.connectors.kafka.library import library
 from samza_py.connectors.kafka.seat import Seat
 from samza_py.errors import ConnectorError, PositionLostError, UnavailableError
@@ -31,6 +31,9 @@ WAIT_S: Final = 0.5
 
 SILENT_S: Final = 10.0
 """A broker answers a fetch within ``fetch_wait``, also with nothing. After so long it is away."""
+
+LIVED_S: Final = 60.0
+"""A client that lived so long before it died was of use, though there was nothing to read."""
 
 
 class Reader:
@@ -46,6 +49,9 @@ class Reader:
         self._seats: dict[Any, Seat] = {}
         self._assigned: set[Any] = set()
         self._listened = 0.0
+        # Whether the client has read something, or lived for a while: else it was made in vain.
+        self._worth = True
+        self._renewed = 0.0
 
     async def aopen(self) -> None:
         """Connect. Raises ``UnavailableError`` or ``ConnectorError``."""
@@ -70,11 +76,26 @@ class Reader:
 
     async def _renew(self) -> None:
         """The library fetches no more, by an error of its own: read on by another client."""
-        logger.warning("the client that reads from %s has died and is made anew", self._cluster.at)
+        if self._worth:  # else its death was raised
+            why = died_of(self._client._fetcher.error_future)
+            logger.warning(
+                "the client that reads from %s has died and is made anew: %r", self._cluster.at, why
+            )
         made = await self._connected()
         dead, self._client = self._client, made
+        self._worth, self._renewed = False, asyncio.get_running_loop().time()
         self._assign()
         await self._cluster.stopped(dead)
+
+    def _refuse_death(self) -> None:
+        """Raise where the client has died as the one before it, of no use: the next one would, too.
+
+        Then whoever polls waits longer from try to try, and says that reading fails.
+        """
+        fetching = self._client._fetcher.error_future
+        if fetching.done() and not self._worth:
+            error = died_of(fetching)
+            raise death(error, f"reading from {self._cluster.at}") from error
 
     async def aclose(self) -> None:
         """Disconnect, within a bound."""
@@ -136,7 +157,7 @@ class Reader:
 
         Raises:
             UnavailableError: no broker has answered for ``SILENT_S``. Where some have, the
-                partitions of the others fail alone.
+                partitions of the others fail alone. Or one client after the other dies.
             ConnectorError: the client is of no more use.
         """
         if not self._seats:
@@ -156,6 +177,9 @@ class Reader:
             await self._failed(error)
             return
         await self._keep(drained)
+        lived_s = asyncio.get_running_loop().time() - self._renewed
+        self._worth = self._worth or bool(drained) or lived_s > LIVED_S
+        self._refuse_death()
         self._refuse_silence()
 
     async def _keep(self, drained: Mapping[Any, Sequence[Any]]) -> None:
