@@ -7,9 +7,12 @@ from collections.abc import Mapping
 
 import pytest
 
+from samza_py import Job, Message
 from samza_py.consumer import Consumer, Fetched
 from samza_py.errors import ConnectorError
 from samza_py.message import Offset, Position, TaskPartition
+from samza_py.resolving import resolve
+from samza_py.runtime.container import Container
 from tests.connectors.kafka.damaging import damage, write_header_name
 from tests.connectors.kafka.reading import (
     ROOM,
@@ -96,3 +99,24 @@ async def others_are_read_on(
             told = dict(await consumer.poll(ROOMS))
             had += values(list(told[GOOD].messages)) if GOOD in told else []
             assert BAD not in told
+
+
+async def test_a_job_does_all_that_can_be_read_and_says_what_cannot(kafka: Brokers) -> None:
+    topic = await new_topic(kafka, partitions=2)
+    await write(kafka, topic, [b"0"])
+    await write_header_name(kafka, topic, 0, b"\xff", [b"1", b"bad"])
+    await write(kafka, topic, [b"good"], partition=1)
+    job = Job(topic, commit_interval="200ms")
+    seen: set[bytes] = set()
+
+    @job.task(kafka_at(kafka).topic("orders", physical=topic))
+    async def look(order: Message[bytes, bytes]) -> None:
+        seen.add(order.value)
+
+    # A failure ends all tasks, also one that has something buffered: each start goes on.
+    for _ in range(5):
+        with pytest.raises(ConnectorError, match=r"orders\[0\]: what stands at offset 2 cannot be"):
+            await asyncio.wait_for(Container(resolve(job).resolved).run(), WITHIN_S)
+        if seen == {b"0", b"1", b"good"}:
+            break
+    assert seen == {b"0", b"1", b"good"}
