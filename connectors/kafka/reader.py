@@ -21,6 +21,7 @@ from samza_py.connectors.kafka.answers import Answers
 from samza_py.connectors.kafka.cluster import Cluster
 from samza_py.connectors.kafka.failures import death, died_of, refused, translated
 from samza_py.connectors.kafka.library import library
+from samza_py.connectors.kafka.offsets import missing
 from samza_py.connectors.kafka.seat import Seat
 from samza_py.errors import ConnectorError, PositionLostError, UnavailableError
 
@@ -230,12 +231,23 @@ class Reader:
         longest_s = SILENT_S + self._cluster.fetch_wait_s
         read = [seat for seat in self._seats.values() if not seat.failed]
         silent = [seat for seat in read if seat.silent_s > longest_s]
+        self._refuse_deleted(silent)
+        read, silent = ([seat for seat in some if not seat.failed] for some in (read, silent))
         if silent and len(silent) == len(read):
             silent_s = min(seat.silent_s for seat in silent)
             raise UnavailableError(f"{self._cluster.at} has not answered for {silent_s:.0f} s")
         for seat in silent:
             why = f"the broker that leads it has not answered for {seat.silent_s:.0f} s"
             seat.fail(UnavailableError(f"{seat.partition}: {why}"))
+
+    def _refuse_deleted(self, silent: Collection[Seat]) -> None:
+        """Fail those whose topics are gone: the brokers answer, with that alone.
+
+        The library forgets a topic only when a broker has said so, and asks again all the time.
+        """
+        for seat in silent:
+            if self._client.partitions_for_topic(seat.topic.topic) is None:
+                seat.fail(ConnectorError(f"{seat.partition}: {missing(seat.topic.topic)}"))
 
 
 def _concerns(error: Exception, seat: Seat) -> bool:
