@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from samza_py.errors import ConnectorError
 from samza_py.resolving import resolve
 from samza_py.runtime.container import Container
 from tests.connectors.kafka.reading import WITHIN_S, kafka_at
+from tests.services.kafka import Cluster
 from tests.services.kafka_clients import ADMIN, client_settings, new_topic, started, write
 from tests.services.kafka_listeners import Kafka as Brokers
 
@@ -24,6 +26,17 @@ async def test_a_topic_deleted_under_a_job_is_said(
     monkeypatch.setattr(reader, "SILENT_S", 1.0)
     topic = await new_topic(kafka)
     said = await deleted_under_a_job(kafka, topic)
+    assert said.startswith(f"kafka.orders[0]: topic {topic} does not exist")
+
+
+async def test_brokers_that_make_what_is_asked_for_do_not_make_it_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "SILENT_S", 1.0)
+    settings = {"auto.create.topics.enable": "true"}  # the default of Kafka
+    with Cluster(tmp_path / "kafka", settings=settings) as cluster:
+        topic = await new_topic(cluster.address)
+        said = await deleted_under_a_job(cluster.address, topic)
     assert said.startswith(f"kafka.orders[0]: topic {topic} does not exist")
 
 
