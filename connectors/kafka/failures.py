@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import struct
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -39,8 +40,15 @@ _FATAL: Final = {
     "IncompatibleBrokerVersion": "is not understood: the broker's version is not supported",
     "PolicyViolationError": "is refused by a policy of the broker",
 }
+#: Of these a client dies again and again, whatever the brokers do.
+_BUGS: Final = (TypeError, AssertionError, OverflowError, struct.error)
 INVALID_RECORD: Final = 87
 """A code that aiokafka has no class for: it makes UnknownError of it."""
+
+
+def is_fatal(error: BaseException) -> bool:
+    """Whether people must see to it, and ``refused`` has words for it."""
+    return type(error).__name__ in _FATAL
 
 
 def refused(error: BaseException, what: str) -> ConnectorError:
@@ -65,13 +73,27 @@ def translated(error: BaseException, what: str) -> SamzaError:
         return RejectedError(f"{what}: {said}")
     if kind in _FENCED:
         return FencedError(f"{what}: a newer owner has taken over ({said})")
-    if kind in _FATAL or isinstance(error, ssl.SSLCertVerificationError):
+    if is_fatal(error) or isinstance(error, ssl.SSLCertVerificationError):
         return refused(error, what)
     away = (library("aiokafka.errors").KafkaError, OSError, asyncio.CancelledError)
     if not isinstance(error, away):
         return ConnectorError(f"{what}: {said}")
     # A deadline that is over has no text of its own.
     return UnavailableError(f"{what}: {said if str(error) else 'no answer in time'}")
+
+
+def died_of(task: asyncio.Future[Any]) -> BaseException | None:
+    """What ended a task of the library, below what it wraps that in."""
+    error = None if task.cancelled() else task.exception()
+    while error is not None and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def death(error: BaseException | None, what: str) -> SamzaError:
+    """The error for a client that one try after the other dies of."""
+    said = f"{what}: its client has died again: {error!r}"
+    return ConnectorError(said) if isinstance(error, _BUGS) else UnavailableError(said)
 
 
 def unreached(error: Exception, said: Sequence[Exception], what: str) -> SamzaError:

@@ -28,6 +28,7 @@ V = TypeVar("V")
 Compression = Literal["none", "gzip", "snappy", "lz4", "zstd"]
 
 _COMPRESSIONS: Final = get_args(Compression)
+_INT32: Final = 2**31 - 1
 
 FETCH_MIN_BYTES: Final = "64KiB"
 FETCH_WAIT: Final = "50ms"
@@ -92,7 +93,7 @@ class Kafka(System):
             seconds(self.fetch_wait, f"{key}.fetch_wait")
         for field in ("max_request_bytes", "max_fetch_bytes", "fetch_min_bytes"):
             if (size := getattr(self, field)) is not None:
-                size_in_bytes(size, f"{key}.{field}")
+                _check_size(size, f"{key}.{field}")
 
     def for_profile(self, profile: str) -> Self:
         """With ``low_latency`` a broker answers as soon as it has a message."""
@@ -178,6 +179,12 @@ class Kafka(System):
             fetch_wait_s=seconds(wait, f"{key}.fetch_wait"),
             client_id=self.client_id,
         )
+
+
+def _check_size(size: Size, key: str) -> None:
+    """The protocol has four bytes for it: above them every request would fail to be written."""
+    if size_in_bytes(size, key) > _INT32:
+        raise ConfigError(key, f"must be at most {_INT32} bytes, just below 2GiB", size)
 
 
 def _is_address(text: str) -> bool:

@@ -35,6 +35,18 @@ PASSWORD = Secret("s3cret")
         ({"request_timeout": "soon"}, "systems.kafka.request_timeout = 'soon': is not a duration"),
         ({"delivery_timeout": 0}, "systems.kafka.delivery_timeout: must be longer than 0 seconds"),
         ({"max_fetch_bytes": 0}, "systems.kafka.max_fetch_bytes = 0: must be at least 1 byte"),
+        (
+            {"max_fetch_bytes": "4GiB"},
+            "systems.kafka.max_fetch_bytes = '4GiB': must be at most 2147",
+        ),
+        (
+            {"max_request_bytes": 1 << 31},
+            "systems.kafka.max_request_bytes = 2147483648: must be at",
+        ),
+        (
+            {"fetch_min_bytes": "2GiB"},
+            "systems.kafka.fetch_min_bytes = '2GiB': must be at most 2147",
+        ),
         ({"sasl": Sasl("me", PASSWORD, "PLAIN")}, "would send the password unencrypted; add tls="),
         ({"sasl": Sasl("me", cast("Any", "s3cret"))}, "systems.kafka.sasl.password: must be a Sec"),
         ({"sasl": Sasl("me", PASSWORD, cast("Any", "MD5"))}, "must be one of PLAIN, SCRAM-SHA-256"),
