@@ -22,18 +22,19 @@ LONGEST_S = 10.0
 class Backoff:
     """Growing waits with jitter, and one warning an outage, not one a try.
 
+    One broker that is away is met by who reads, who writes and who commits. The first of them in a
+    container warns, and the last one that it is over; what else there is to say between is no
+    warning.
+
     Args:
         what: the thing that fails, for the log: ``reading from kafka``.
         outage: whether it counts as an outage until it works; not where its failures are kept
             after it runs again, to be counted.
-        together: what fails just now of all that shares it, and with it the warning: the first
-            one says that it fails, the last one that it works again.
     """
 
-    def __init__(self, what: str, *, outage: bool = True, together: set[str] | None = None) -> None:
+    def __init__(self, what: str, *, outage: bool = True) -> None:
         self._what = what
         self._outage = outage
-        self._together: set[str] = set() if together is None else together
         self._error = ""
         self._since = 0.0
         self.failures = 0
@@ -48,11 +49,9 @@ class Backoff:
         self._error = str(error)
         if self.failures == 1:
             self._since = asyncio.get_running_loop().time()
+            logger.log(self._level, "%s fails, trying again: %s", self._what, error)
             if self._outage:
-                _failing.get().add(self)
-        if not self._together:
-            logger.warning("%s fails, trying again: %s", self._what, error)
-        self._together.add(self._what)
+                outages().add(self)
         wait = min(LONGEST_S, FIRST_S * 2.0 ** min(self.failures - 1, 20))
         wait *= 1.0 - seam().random.random() / 2.0
         if isinstance(error, UnavailableError):
@@ -62,14 +61,17 @@ class Backoff:
     def worked(self) -> None:
         """It works: the outage is over."""
         self.over()
-        if self.failures and not self._together:
-            logger.warning("%s works again after %d failures", self._what, self.failures)
-        _failing.get().discard(self)
+        if self.failures:
+            logger.log(self._level, "%s works again after %d failures", self._what, self.failures)
         self.failures = 0
 
     def over(self) -> None:
         """It is not tried any more, whether it works or not."""
-        self._together.discard(self._what)
+        outages().discard(self)
+
+    @property
+    def _level(self) -> int:
+        return logging.INFO if self._outage and outages() else logging.WARNING
 
 
 Failing: TypeAlias = WeakSet[Backoff]

@@ -95,7 +95,6 @@ class Committer:
         participants: in the order in which they prepare and commit.
         transaction: what the checkpoint is written within under exactly-once, else None.
         newest: the checkpoint that the task was opened from.
-        failing: the commits of the container that fail just now; one warning is for all of them.
 
     Attributes:
         names_staged: the newest checkpoint names staged output, even if it is finished by now.
@@ -108,14 +107,12 @@ class Committer:
         participants: Sequence[Participant],
         transaction: OpenTransaction | None,
         newest: Checkpoint | None,
-        failing: set[str],
     ) -> None:
         self.names_staged = newest is not None and any(newest.outputs.values())
         self._claim = claim
         self._store = store
         self._participants = participants
         self._transaction = transaction
-        self._failing = failing
         self._number = 0 if newest is None else newest.number
         self._broken_off = False
 
@@ -164,7 +161,7 @@ class Committer:
 
     async def _write(self, draft: Draft) -> None:
         """The atomic step. An unknown outcome is decided by reading the checkpoint back."""
-        backoff = Backoff(f"committing {self._claim.task}", together=self._failing)
+        backoff = Backoff(f"committing {self._claim.task}")
         try:
             await self._write_on(draft, backoff)
         finally:

@@ -41,7 +41,6 @@ class Services:
         threads: for handlers that block.
         on_stop: asks the container to stop.
         waiting: woken by every checkpoint written here, for partitions that wait on parents.
-        failing_commits: of its tasks, for one warning an outage.
         outages: what fails in it just now and is tried again.
         started_over: tasks whose old checkpoint was ignored here, as they were told to.
     """
@@ -59,7 +58,6 @@ class Services:
     outboxes: dict[str, Outbox] = field(default_factory=dict[str, Outbox])
     limits: dict[Limit, asyncio.Semaphore] = field(default_factory=dict[Limit, asyncio.Semaphore])
     waiting: set[Wakeup] = field(default_factory=set[Wakeup])
-    failing_commits: set[str] = field(default_factory=set[str])
     outages: Failing = field(default_factory=outages)
     started_over: set[str] = field(default_factory=set[str])
 

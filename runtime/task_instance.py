@@ -135,7 +135,6 @@ class TaskInstance:
             participants,
             self._sending.transaction,
             newest,
-            services.failing_commits,
         )
         self._commits = TaskCommits(self.scope, committer, services)
         if opened.starts_new:
