@@ -19,6 +19,7 @@ import re
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from samza_py.admin import Planned
 from samza_py.checkpoint import (
     Change,
     Changes,
@@ -83,6 +84,18 @@ class KafkaCheckpoints(Checkpoints):
         """A new, unopened store for the job of this name."""
         brokers = Brokers(self.kafka.cluster)
         return KafkaCheckpointStore(brokers, self.topic_of(job), job, self.replicas)
+
+    async def plan(self, job: str) -> Sequence[Planned]:
+        """Whether the topic would be made, and what is wrong with it; see ``Checkpoints.plan``."""
+        brokers = Brokers(self.kafka.cluster)
+        await brokers.start()
+        try:
+            change = await CheckpointTopic(brokers, self.topic_of(job), job, self.replicas).plan()
+        finally:
+            await brokers.stop()
+        if change is None:
+            return []
+        return [Planned(change.stream, change.text, change.creation is not None)]
 
     def location(self, job: str) -> str:
         """The topic and its cluster, for people."""

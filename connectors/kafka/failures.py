@@ -38,6 +38,10 @@ _FATAL: Final = {
     "UnrecognizedBrokerVersion": "is not understood: the broker's version is not known",
     "IncompatibleBrokerVersion": "is not understood: the broker's version is not supported",
     "PolicyViolationError": "is refused by a policy of the broker",
+    "InvalidConfigurationError": "is refused: a setting is not one that the broker takes",
+    "InvalidPartitionsError": "is refused: the broker does not take this number of partitions",
+    "InvalidReplicationFactorError": "is refused: the cluster has fewer brokers than replicas",
+    "InvalidRequestError": "is refused: the broker does not take such a request",
 }
 INVALID_RECORD: Final = 87
 """A code that aiokafka has no class for: it makes UnknownError of it."""
@@ -65,13 +69,22 @@ def translated(error: BaseException, what: str) -> SamzaError:
         return RejectedError(f"{what}: {said}")
     if kind in _FENCED:
         return FencedError(f"{what}: a newer owner has taken over ({said})")
-    if kind in _FATAL or isinstance(error, ssl.SSLCertVerificationError):
+    if _for_good(kind, said) or isinstance(error, ssl.SSLCertVerificationError):
         return refused(error, what)
     away = (library("aiokafka.errors").KafkaError, OSError, asyncio.CancelledError)
     if not isinstance(error, away):
         return ConnectorError(f"{what}: {said}")
     # A deadline that is over has no text of its own.
     return UnavailableError(f"{what}: {said if str(error) else 'no answer in time'}")
+
+
+def _for_good(kind: str, said: str) -> bool:
+    if kind == "InvalidReplicationFactorError":
+        # A cluster knows its brokers also while they are away, and counts those. What else it
+        # says ("all brokers are currently fenced", or, with ZooKeeper, "larger than available
+        # brokers") is of this moment: they may be starting.
+        return "registered" in said
+    return kind in _FATAL
 
 
 def unreached(error: Exception, said: Sequence[Exception], what: str) -> SamzaError:

@@ -15,7 +15,7 @@ from samza_py.connectors.kafka import Kafka, KafkaTopic, Sasl, Tls
 from samza_py.connectors.kafka.failures import translated
 from samza_py.connectors.kafka.library import complaints, library, listen
 from samza_py.connectors.kafka.security import security_settings
-from samza_py.errors import ConfigError, RejectedError, UnavailableError
+from samza_py.errors import ConfigError, ConnectorError, RejectedError, UnavailableError
 from samza_py.resolving import Sources, resolve
 
 PASSWORD = Secret("s3cret")
@@ -164,3 +164,22 @@ def test_an_unknown_error_is_no_refusal_for_a_number_in_its_text() -> None:
         translated(unknown("orders-v87[3] at host:9087"), "writing"), UnavailableError
     )
     assert isinstance(translated(unknown("error code 87"), "writing"), RejectedError)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "for_good"),
+    [
+        ("InvalidReplicationFactorError", "because only 1 broker(s) are registered.", True),
+        ("InvalidReplicationFactorError", "All brokers are currently fenced.", False),
+        ("InvalidReplicationFactorError", "3 larger than available brokers: 1.", False),
+        ("InvalidConfigurationError", "Unknown topic config name: retention.mss", True),
+        ("InvalidPartitionsError", "too many", True),
+        ("InvalidRequestError", "", True),
+    ],
+)
+def test_brokers_that_are_still_starting_are_waited_for(
+    kind: str, said: str, for_good: bool
+) -> None:
+    error = translated(getattr(library("aiokafka.errors"), kind)(said), "making topic orders")
+    assert isinstance(error, ConnectorError)
+    assert isinstance(error, UnavailableError) is not for_good
