@@ -17,7 +17,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from samza_py.admin import Planned
 from samza_py.checkpoint import (
@@ -30,6 +30,7 @@ from samza_py.checkpoint import (
     Grant,
 )
 from samza_py.connectors.kafka.brokers import Brokers
+from samza_py.connectors.kafka.checking import check_count, check_text
 from samza_py.connectors.kafka.checkpoint_history import History
 from samza_py.connectors.kafka.checkpoint_owner import Owner, claimed
 from samza_py.connectors.kafka.checkpoint_reading import catch_up, newest
@@ -61,11 +62,18 @@ class KafkaCheckpoints(Checkpoints):
     durable = True
 
     def __init__(self, kafka: Kafka, topic: str | None = None, replicas: int | None = None) -> None:
-        if topic is not None and not is_topic_name(topic):
-            why = "is no name of a topic: up to 249 letters, digits, dots, dashes and underscores"
-            raise ConfigError("KafkaCheckpoints.topic", why, topic)
-        if replicas is not None and replicas < 1:
-            raise ConfigError("KafkaCheckpoints.replicas", "must be at least 1", replicas)
+        from samza_py.connectors.kafka.system import Kafka  # which imports this module
+
+        if not isinstance(cast("object", kafka), Kafka):
+            why = "must be a Kafka: KafkaCheckpoints(Kafka('localhost:9092'))"
+            raise ConfigError("KafkaCheckpoints.kafka", why, kafka)
+        if topic is not None:
+            check_text(topic, "KafkaCheckpoints.topic", "orders.checkpoints")
+            if not is_topic_name(topic):
+                why = "is no name of a topic: up to 249 letters, digits, dots, dashes, underscores"
+                raise ConfigError("KafkaCheckpoints.topic", why, topic)
+        if replicas is not None:
+            check_count(replicas, "KafkaCheckpoints.replicas")
         self.kafka = kafka
         self.replicas = replicas
         self._topic = topic

@@ -150,7 +150,19 @@ async def claimed_by(job: str, address: str) -> str:
 
 def test_a_system_that_is_away_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", write("127.0.0.1:1", 3, "1s")]) == 1
-    assert "127.0.0.1:1" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "127.0.0.1:1" in said
+    assert "Traceback" not in said  # aiokafka's, below the one line that matters
+
+
+def test_a_name_from_outside_that_no_topic_can_have_is_refused_before_any_socket_opens(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAMZA_STREAMS__ORDERS__NAME", "a b")
+    assert main(["plan", write("127.0.0.1:1", 3, "1s")]) == 2
+    said = capsys.readouterr().err
+    assert "streams.orders.name = 'a b': is no name of a topic" in said
+    assert "SAMZA_STREAMS__ORDERS__NAME" in said
 
 
 def test_where_nothing_is_told_nothing_would_be_made(capsys: pytest.CaptureFixture[str]) -> None:

@@ -89,7 +89,7 @@ async def test_missing_topics_are_made_once(kafka: Address) -> None:
 async def test_settings_are_given_and_compared(kafka: Address) -> None:
     system = Kafka(kafka.bootstrap(PLAINTEXT))
     name = f"topic-{uuid.uuid4().hex}"
-    config = {"retention.ms": "86400000", "cleanup.policy": "compact"}
+    config: dict[str, str | int | float] = {"retention.ms": 86400000, "cleanup.policy": "compact"}
     topic = system.topic("orders", physical=name, partitions=1, replicas=1, config=config)
     other = system.topic("orders", physical=name, config={"retention.ms": "1"})
     async with KafkaAdmin(system.cluster, {"orders": topic}) as admin:
