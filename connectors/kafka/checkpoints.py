@@ -30,12 +30,12 @@ from samza_py.checkpoint import (
     Grant,
 )
 from samza_py.connectors.kafka.brokers import Brokers
-from samza_py.connectors.kafka.checking import check_count, check_text
+from samza_py.connectors.kafka.checking import check_count
 from samza_py.connectors.kafka.checkpoint_history import History
 from samza_py.connectors.kafka.checkpoint_owner import Owner, claimed
 from samza_py.connectors.kafka.checkpoint_reading import catch_up, newest
 from samza_py.connectors.kafka.checkpoint_topic import CheckpointTopic
-from samza_py.connectors.kafka.topics import is_topic_name
+from samza_py.connectors.kafka.topics import check_topic_name
 from samza_py.errors import CheckpointError, ConfigError, FencedError, UnavailableError
 from samza_py.transaction import Transaction
 
@@ -68,10 +68,7 @@ class KafkaCheckpoints(Checkpoints):
             why = "must be a Kafka: KafkaCheckpoints(Kafka('localhost:9092'))"
             raise ConfigError("KafkaCheckpoints.kafka", why, kafka)
         if topic is not None:
-            check_text(topic, "KafkaCheckpoints.topic", "orders.checkpoints")
-            if not is_topic_name(topic):
-                why = "is no name of a topic: up to 249 letters, digits, dots, dashes, underscores"
-                raise ConfigError("KafkaCheckpoints.topic", why, topic)
+            check_topic_name(topic, "KafkaCheckpoints.topic")
         if replicas is not None:
             check_count(replicas, "KafkaCheckpoints.replicas")
         self.kafka = kafka

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final, TypedDict, TypeVar, cast
+from typing import Final, TypedDict, TypeVar
 
 from samza_py.admin import Oldest, StartAt
 from samza_py.connectors.kafka.checking import check_count, check_text, topic_config
@@ -71,9 +71,7 @@ class KafkaTopic(Stream[K, V]):
 
     def check_physical(self, physical: str) -> None:
         """See that a broker takes this name; see ``Input.check_physical``."""
-        if not isinstance(cast("object", physical), str) or not is_topic_name(physical):
-            why = "is no name of a topic: up to 249 letters, digits, dots, dashes and underscores"
-            raise ConfigError(f"streams.{self.name}.name", why, physical)
+        check_topic_name(physical, f"streams.{self.name}.name")
 
     def changed(self, before: str, now: str) -> str:
         """What a changed lineage means for a topic."""
@@ -83,3 +81,14 @@ class KafkaTopic(Stream[K, V]):
 def is_topic_name(name: str) -> bool:
     """Whether a broker takes it as a name of a topic."""
     return _NAME.fullmatch(name) is not None and name not in (".", "..")
+
+
+def check_topic_name(name: object, key: str) -> None:
+    """See that a broker takes it as a name of a topic.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if not isinstance(name, str) or not is_topic_name(name):
+        why = "is no name of a topic: up to 249 letters, digits, dots, dashes and underscores"
+        raise ConfigError(key, why, name)

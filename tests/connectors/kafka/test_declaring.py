@@ -98,7 +98,7 @@ def test_a_name_of_a_topic_is_text() -> None:
     ("settings", "said"),
     [
         ({"kafka": "a:1"}, "KafkaCheckpoints.kafka = 'a:1': must be a Kafka: KafkaCheckpoints(Kaf"),
-        ({"topic": 5}, "KafkaCheckpoints.topic = 5: must be text, such as 'orders.checkpoints'"),
+        ({"topic": 5}, "KafkaCheckpoints.topic = 5: is no name of a topic"),
         ({"topic": "a b"}, "KafkaCheckpoints.topic = 'a b': is no name of a topic"),
         ({"replicas": "3"}, "KafkaCheckpoints.replicas = '3': must be a whole number"),
     ],
