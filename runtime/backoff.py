@@ -86,6 +86,11 @@ def watch_outages() -> Failing:
     return found
 
 
+def outages() -> Failing:
+    """What fails in this context."""
+    return _failing.get()
+
+
 async def retried(
     what: str, attempt: Callable[[], Awaitable[T]], *, timeout_s: float | None = None
 ) -> T:

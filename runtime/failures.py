@@ -12,13 +12,19 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 
 from samza_py.errors import ConnectorError, TaskFailedError
-from samza_py.message import Offset, Outgoing, Partition, Received, key_shown
+from samza_py.message import Headers, Offset, Outgoing, Partition, Received, key_shown
 from samza_py.policies import DeadLetter, ErrorPolicy, Retry, Skip, final_policy
 from samza_py.runtime.scope import TaskScope
 from samza_py.runtime.sender import Sender
 from samza_py.seam import seam
 
 logger = logging.getLogger(__name__)
+
+HEADER_OVERHEAD = 10
+"""Bytes that a system may need to write down the lengths of a header."""
+
+CUT_HEADERS = 256
+"""Bytes of the headers that say that a dead letter's value was cut, and of its own lengths."""
 
 SKIP_LOG_S = 1.0
 LETTER_LOG_S = 10.0
@@ -179,6 +185,12 @@ class Failures:
         return sender, letter
 
 
+def _room(limit: int, key: bytes | None, headers: Headers) -> int:
+    """What a limit leaves for the value, with the headers that say that it was cut."""
+    around = sum(len(name.encode()) + len(data) + HEADER_OVERHEAD for name, data in headers)
+    return max(0, limit - len(key or b"") - around - CUT_HEADERS)
+
+
 def _fields(task: str, message: Received) -> dict[str, str]:
     """What a log record of a message carries beside its text."""
     return {"task": task, "partition": str(message.partition)}
@@ -218,7 +230,7 @@ def dead_letter(
     ]
     if place is not None:
         headers.append(("samza-place", place.encode(errors="replace")))
-    room = None if limit is None else max(0, limit - len(message.raw_key or b"") - 8192)
+    room = None if limit is None else _room(limit, message.raw_key, headers)
     if value is not None and room is not None and len(value) > room:
         headers.append(("samza-truncated", b"true"))
         headers.append(("samza-length", str(len(value)).encode()))

@@ -151,7 +151,7 @@ class Starts:
             "task %s has no checkpoint for %s: it starts at %s (position %s)",
             self._planned.name,
             partition,
-            _shown(start),
+            _shown(start, partition),
             "END" if position is END else position,
             extra={"task": self._planned.name, "partition": str(partition)},
         )
@@ -183,7 +183,7 @@ def _holds(ids: Any, wanted: str) -> bool:
     return wanted in ids
 
 
-def _shown(start: StartAt) -> str:
+def _shown(start: StartAt, partition: Partition) -> str:
     match start:
         case Oldest():
             return "the oldest message"
@@ -191,8 +191,10 @@ def _shown(start: StartAt) -> str:
             return "the newest message"
         case AtTime(timestamp_ms):
             return f"the first message from {timestamp_ms} ms on"
-        case AtOffset():
+        case AtOffset(after) if partition.id in after:
             return "the configured offset"
+        case AtOffset():
+            return "the oldest message, since AtOffset does not name it"
 
 
 class Parents:

@@ -175,7 +175,8 @@ class SendingOpener:
             port = Port(name, outbox, share, self._on_room, self._on_rejection)
             ports[name] = port
             sending.senders[name] = Sender(output, port, self._claim.task.partition("/")[0])
-            sending.max_bytes[name] = own.producer.limits.bytes
+            limits = own.producer.limits
+            sending.max_bytes[name] = limits.message_bytes or limits.bytes
         sending.participants.append(Outputs(system, ports, two_phase, exclusive))
 
     async def _open_host(

@@ -12,6 +12,7 @@ from samza_py.admin import Admin
 from samza_py.checkpoint import CheckpointStore
 from samza_py.message import Offset, Partition
 from samza_py.resolved import ResolvedJob
+from samza_py.runtime.backoff import Failing, outages
 from samza_py.runtime.intake import Intake
 from samza_py.runtime.outbox import Outbox
 from samza_py.runtime.producing import ProducerHost
@@ -41,6 +42,7 @@ class Services:
         on_stop: asks the container to stop.
         waiting: woken by every checkpoint written here, for partitions that wait on parents.
         failing_commits: of its tasks, for one warning an outage.
+        outages: what fails in it just now and is tried again.
         started_over: tasks whose old checkpoint was ignored here, as they were told to.
     """
 
@@ -58,6 +60,7 @@ class Services:
     limits: dict[Limit, asyncio.Semaphore] = field(default_factory=dict[Limit, asyncio.Semaphore])
     waiting: set[Wakeup] = field(default_factory=set[Wakeup])
     failing_commits: set[str] = field(default_factory=set[str])
+    outages: Failing = field(default_factory=outages)
     started_over: set[str] = field(default_factory=set[str])
 
     async def place_of(self, partition: Partition, offset: Offset) -> str | None:

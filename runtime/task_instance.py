@@ -333,9 +333,10 @@ class TaskInstance:
         if doing is not None:
             return doing
         ports = () if self._sending is None else self._sending.ports
-        if any(port.unsettled_messages for port in ports):
-            return "it waits for its outputs"
-        return "its last commit is not done"
+        waits = any(port.unsettled_messages for port in ports)
+        what = "it waits for its outputs" if waits else "its last commit is not done"
+        away = sorted(map(str, self._services.outages))
+        return f"{what}; {'; '.join(away)}" if away else what
 
     def doing_now(self) -> str | None:
         """The message whose handler is running, if one is; read from the watching thread."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
+from samza_py.errors import ConfigError
 from samza_py.message import Offset, Partition, Position
 from samza_py.resource import AsyncResource
 
@@ -23,16 +24,38 @@ class Newest:
 
 @dataclass(frozen=True, slots=True)
 class AtTime:
-    """Start at the first message of this event time or later (milliseconds since 1970)."""
+    """Start at the first message of this event time or later (milliseconds since 1970).
+
+    Raises:
+        ConfigError: it is no whole number of milliseconds.
+    """
 
     timestamp_ms: int
+
+    def __post_init__(self) -> None:
+        given: Any = self.timestamp_ms
+        if isinstance(given, bool) or not isinstance(given, int):
+            why = "takes whole milliseconds since 1970, as int(when.timestamp() * 1000) gives them"
+            raise ConfigError("AtTime", why, given)
 
 
 @dataclass(frozen=True, slots=True)
 class AtOffset:
-    """Start just after the given offset of each partition (by its id); others start at oldest."""
+    """Start just after the given offset of each partition (by its id); others start at oldest.
+
+    Raises:
+        ConfigError: a partition or an offset is no text: ``AtOffset({"0": "41"})``.
+    """
 
     after: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        given: Any = self.after
+        table: Mapping[Any, Any] = given if isinstance(given, Mapping) else {"": 0}
+        for partition, offset in table.items():
+            if not (isinstance(partition, str) and isinstance(offset, str)):
+                why = 'takes texts, the partition\'s id and an offset: AtOffset({"0": "41"})'
+                raise ConfigError("AtOffset", why, given)
 
 
 StartAt: TypeAlias = Oldest | Newest | AtTime | AtOffset

@@ -50,11 +50,20 @@ class Requests(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one write may hold, and how many may be unsettled at once. All at least 1."""
+    """What one write may hold, and how many may be unsettled at once. All at least 1.
+
+    Attributes:
+        messages: of a write.
+        bytes: of a write; a message that is larger goes alone.
+        in_flight: writes that are not settled.
+        message_bytes: of one message with its key and headers, where that is less than ``bytes``:
+            dead letters are cut to it. Others that are larger are for the producer to reject.
+    """
 
     messages: int = 1000
     bytes: int = 1 << 20
     in_flight: int = 4
+    message_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from samza_py.connectors.kafka.failures import closed, unreached
-from samza_py.connectors.kafka.library import complaints, library
+from samza_py.connectors.kafka.library import complaints, library, makes_no_topics
 from samza_py.connectors.kafka.security import Sasl, Tls, security_settings
 from samza_py.seam import seam
 
@@ -69,6 +69,7 @@ class Cluster:
             **settings,
         )
         _share_out_time(client, len(servers))
+        makes_no_topics(client)
         with complaints() as said:
             starting = asyncio.ensure_future(client.start())
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import struct
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -43,8 +44,21 @@ _FATAL: Final = {
     "InvalidReplicationFactorError": "is refused: the cluster has fewer brokers than replicas",
     "InvalidRequestError": "is refused: the broker does not take such a request",
 }
+#: Of these a client dies again and again, whatever the brokers do.
+_BUGS: Final = (TypeError, AssertionError, OverflowError, struct.error)
 INVALID_RECORD: Final = 87
 """A code that aiokafka has no class for: it makes UnknownError of it."""
+
+
+def is_fatal(error: BaseException) -> bool:
+    """Whether people must see to it, and ``refused`` has words for it."""
+    kind = type(error).__name__
+    if kind == "InvalidReplicationFactorError":
+        # A cluster knows its brokers also while they are away, and counts those. What else it
+        # says ("all brokers are currently fenced", or, with ZooKeeper, "larger than available
+        # brokers") is of this moment: they may be starting.
+        return "registered" in str(error)
+    return kind in _FATAL
 
 
 def refused(error: BaseException, what: str) -> ConnectorError:
@@ -69,7 +83,7 @@ def translated(error: BaseException, what: str) -> SamzaError:
         return RejectedError(f"{what}: {said}")
     if kind in _FENCED:
         return FencedError(f"{what}: a newer owner has taken over ({said})")
-    if _for_good(kind, said) or isinstance(error, ssl.SSLCertVerificationError):
+    if is_fatal(error) or isinstance(error, ssl.SSLCertVerificationError):
         return refused(error, what)
     away = (library("aiokafka.errors").KafkaError, OSError, asyncio.CancelledError)
     if not isinstance(error, away):
@@ -78,13 +92,18 @@ def translated(error: BaseException, what: str) -> SamzaError:
     return UnavailableError(f"{what}: {said if str(error) else 'no answer in time'}")
 
 
-def _for_good(kind: str, said: str) -> bool:
-    if kind == "InvalidReplicationFactorError":
-        # A cluster knows its brokers also while they are away, and counts those. What else it
-        # says ("all brokers are currently fenced", or, with ZooKeeper, "larger than available
-        # brokers") is of this moment: they may be starting.
-        return "registered" in said
-    return kind in _FATAL
+def died_of(task: asyncio.Future[Any]) -> BaseException | None:
+    """What ended a task of the library, below what it wraps that in."""
+    error = None if task.cancelled() else task.exception()
+    while error is not None and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def death(error: BaseException | None, what: str) -> SamzaError:
+    """The error for a client that one try after the other dies of."""
+    said = f"{what}: its client has died again: {error!r}"
+    return ConnectorError(said) if isinstance(error, _BUGS) else UnavailableError(said)
 
 
 def unreached(error: Exception, said: Sequence[Exception], what: str) -> SamzaError:

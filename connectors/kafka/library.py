@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import logging
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
+from types import FunctionType, MethodType
 from typing import Any, Final
 
 from samza_py.errors import ConfigError
+
+_MAKES: Final = "allow_auto_topic_creation"
 
 
 class _Listener:
@@ -59,6 +64,25 @@ def library(module: str = "aiokafka") -> Any:
             raise
         why = "needs aiokafka, which is not installed: pip install 'samza-py[kafka]'"
         raise ConfigError("connectors.kafka", why) from None
+
+
+def makes_no_topics(client: Any) -> None:
+    """Have a consumer, producer or admin of the library ask for topics without making them.
+
+    It asks again and again for a topic that was deleted, and brokers make what is asked for, unless
+    they are told otherwise (``auto.create.topics.enable``, or the question itself). The library has
+    no setting for it. So its method is run with a request of our making, in this client alone:
+    others in the process may be the user's. A version that looks different inside is left alone.
+    """
+    connection: Any = getattr(client, "_client", None) or getattr(client, "client", None)
+    method: Any = getattr(connection, "_metadata_update", None)
+    plain: Any = getattr(method, "__func__", None)
+    request: Any = getattr(plain, "__globals__", {}).get("MetadataRequest")
+    if request is None or _MAKES not in inspect.signature(request).parameters:
+        return
+    names = {**plain.__globals__, "MetadataRequest": partial(request, **{_MAKES: False})}
+    ours = FunctionType(plain.__code__, names, plain.__name__, plain.__defaults__)
+    connection._metadata_update = MethodType(ours, connection)
 
 
 def listen(logger: logging.Logger) -> None:

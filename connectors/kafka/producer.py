@@ -19,6 +19,10 @@ from samza_py.transaction import Transaction
 
 MOST_MESSAGES: Final = 4000
 """In one write: of 200 bytes each, more than this gain nothing, and the loop waits for longer."""
+
+BATCH_OVERHEAD: Final = 128
+"""Bytes that a batch of one message has besides key, value and headers (61, and some lengths)."""
+
 REQUESTS_IN_A_WRITE: Final = 2
 """A write's bytes, in requests of the largest size: several partitions share one write, but what
 is encoded should not leave the caches of the processor before it is sent."""
@@ -49,7 +53,8 @@ class KafkaProducer(Producer):
 
     def __init__(self, cluster: Cluster, physical: Mapping[str, str]) -> None:
         most_bytes = REQUESTS_IN_A_WRITE * cluster.max_request_bytes
-        self.limits = Limits(MOST_MESSAGES, most_bytes, in_flight=1)
+        one = cluster.max_request_bytes - BATCH_OVERHEAD
+        self.limits = Limits(MOST_MESSAGES, most_bytes, in_flight=1, message_bytes=max(1, one))
         self._outputs = {name: _Output(cluster, topic) for name, topic in physical.items()}
 
     async def aopen(self) -> None:

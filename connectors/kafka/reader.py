@@ -17,9 +17,11 @@ from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
+from samza_py.connectors.kafka.answers import Answers
 from samza_py.connectors.kafka.cluster import Cluster
-from samza_py.connectors.kafka.failures import refused, translated
+from samza_py.connectors.kafka.failures import death, died_of, refused, translated
 from samza_py.connectors.kafka.library import library
+from samza_py.connectors.kafka.offsets import missing
 from samza_py.connectors.kafka.seat import Seat
 from samza_py.errors import ConnectorError, PositionLostError, UnavailableError
 
@@ -31,28 +33,11 @@ WAIT_S: Final = 0.5
 SILENT_S: Final = 10.0
 """A broker answers a fetch within ``fetch_wait``, also with nothing. After so long it is away."""
 
+LIVELY_S: Final = 2.0
+"""What an answer may take longer than ``fetch_wait`` from a broker that lives."""
 
-class _Fetched(OrderedDict[Any, Any]):
-    """Stands where the library's fetcher keeps its answers, and has it make messages of them.
-
-    Its own records are objects of eleven fields that would be read once and thrown away: a third of
-    what consuming costs. Where another version of it looks different inside, it makes them, and
-    ``Seat.keep`` makes messages of those.
-
-    Args:
-        seats: of the reader.
-    """
-
-    def __init__(self, seats: Mapping[Any, Seat]) -> None:
-        super().__init__()
-        self._seats = seats
-
-    def __setitem__(self, topic: Any, answer: Any) -> None:
-        seat = self._seats.get(topic)
-        records: Any = getattr(answer, "_partition_records", None)
-        if seat is not None and records is not None and hasattr(records, "_consumer_record"):
-            records._consumer_record = seat.message
-        super().__setitem__(topic, answer)
+LIVED_S: Final = 60.0
+"""A client that lived so long before it died was of use, though there was nothing to read."""
 
 
 class Reader:
@@ -68,6 +53,9 @@ class Reader:
         self._seats: dict[Any, Seat] = {}
         self._assigned: set[Any] = set()
         self._listened = 0.0
+        # Whether the client has read something, or lived for a while: else it was made in vain.
+        self._worth = True
+        self._renewed = 0.0
 
     async def aopen(self) -> None:
         """Connect. Raises ``UnavailableError`` or ``ConnectorError``."""
@@ -87,16 +75,31 @@ class Reader:
         )
         fetcher = client._fetcher
         if type(getattr(fetcher, "_records", None)) is OrderedDict:
-            fetcher._records = _Fetched(self._seats)
+            fetcher._records = Answers(self._seats)
         return client
 
     async def _renew(self) -> None:
         """The library fetches no more, by an error of its own: read on by another client."""
-        logger.warning("the client that reads from %s has died and is made anew", self._cluster.at)
+        if self._worth:  # else its death was raised
+            why = died_of(self._client._fetcher.error_future)
+            logger.warning(
+                "the client that reads from %s has died and is made anew: %r", self._cluster.at, why
+            )
         made = await self._connected()
         dead, self._client = self._client, made
+        self._worth, self._renewed = False, asyncio.get_running_loop().time()
         self._assign()
         await self._cluster.stopped(dead)
+
+    def _refuse_death(self) -> None:
+        """Raise where the client has died as the one before it, of no use: the next one would, too.
+
+        Then whoever polls waits longer from try to try, and says that reading fails.
+        """
+        fetching = self._client._fetcher.error_future
+        if fetching.done() and not self._worth:
+            error = died_of(fetching)
+            raise death(error, f"reading from {self._cluster.at}") from error
 
     async def aclose(self) -> None:
         """Disconnect, within a bound."""
@@ -158,7 +161,7 @@ class Reader:
 
         Raises:
             UnavailableError: no broker has answered for ``SILENT_S``. Where some have, the
-                partitions of the others fail alone.
+                partitions of the others fail alone. Or one client after the other dies.
             ConnectorError: the client is of no more use.
         """
         if not self._seats:
@@ -178,6 +181,9 @@ class Reader:
             await self._failed(error)
             return
         await self._keep(drained)
+        lived_s = asyncio.get_running_loop().time() - self._renewed
+        self._worth = self._worth or bool(drained) or lived_s > LIVED_S
+        self._refuse_death()
         self._refuse_silence()
 
     async def _keep(self, drained: Mapping[Any, Sequence[Any]]) -> None:
@@ -228,12 +234,27 @@ class Reader:
         longest_s = SILENT_S + self._cluster.fetch_wait_s
         read = [seat for seat in self._seats.values() if not seat.failed]
         silent = [seat for seat in read if seat.silent_s > longest_s]
-        if silent and len(silent) == len(read):
+        self._refuse_deleted(silent)
+        read, silent = ([seat for seat in some if not seat.failed] for some in (read, silent))
+        # Where one that is being read was answered just now, its broker lives. Else all are away:
+        # the others fall silent a moment later, as their last answers came a moment later.
+        lively_s = self._cluster.fetch_wait_s + LIVELY_S
+        lively = any(not seat.paused and seat.silent_s <= lively_s for seat in read)
+        if silent and not lively:
             silent_s = min(seat.silent_s for seat in silent)
             raise UnavailableError(f"{self._cluster.at} has not answered for {silent_s:.0f} s")
         for seat in silent:
             why = f"the broker that leads it has not answered for {seat.silent_s:.0f} s"
             seat.fail(UnavailableError(f"{seat.partition}: {why}"))
+
+    def _refuse_deleted(self, silent: Collection[Seat]) -> None:
+        """Fail those whose topics are gone: the brokers answer, with that alone.
+
+        The library forgets a topic only when a broker has said so, and asks again all the time.
+        """
+        for seat in silent:
+            if self._client.partitions_for_topic(seat.topic.topic) is None:
+                seat.fail(ConnectorError(f"{seat.partition}: {missing(seat.topic.topic)}"))
 
 
 def _concerns(error: Exception, seat: Seat) -> bool:

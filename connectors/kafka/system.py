@@ -29,6 +29,7 @@ V = TypeVar("V")
 Compression = Literal["none", "gzip", "snappy", "lz4", "zstd"]
 
 _COMPRESSIONS: Final = get_args(Compression)
+_INT32: Final = 2**31 - 1
 
 LEAST_S: Final = 0.001
 """Requests count in milliseconds: less would be none at all."""
@@ -93,7 +94,7 @@ class Kafka(System):
         self._check_times(key)
         for field in ("max_request_bytes", "max_fetch_bytes", "fetch_min_bytes"):
             if (size := getattr(self, field)) is not None:
-                size_in_bytes(size, f"{key}.{field}")
+                _check_size(size, f"{key}.{field}")
 
     def _check_times(self, key: str) -> None:
         fields = ["request_timeout", "delivery_timeout"]
@@ -200,6 +201,12 @@ class Kafka(System):
             fetch_wait_s=seconds(self._wait_or(FETCH_WAIT), f"{key}.fetch_wait"),
             client_id=self.client_id,
         )
+
+
+def _check_size(size: Size, key: str) -> None:
+    """The protocol has four bytes for it: above them every request would fail to be written."""
+    if size_in_bytes(size, key) > _INT32:
+        raise ConfigError(key, f"must be at most {_INT32} bytes, just below 2GiB", size)
 
 
 def _is_address(text: str) -> bool:

@@ -33,13 +33,6 @@ _HEADERS: Final = {
 }
 
 
-class _Refused(asyncio.Protocol):
-    """One connection too many."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()
-
-
 class MonitoringServer:
     """Answers for one container, on its own event loop.
 
@@ -86,8 +79,10 @@ class MonitoringServer:
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def _connected(self) -> asyncio.Protocol:
-        if len(self._http.connections) >= MOST_CONNECTIONS:
-            return _Refused()
+        # One more ends the oldest: it may just hold its place, while a new one asks.
+        known = self._http.connections
+        for oldest in known[: max(0, len(known) + 1 - MOST_CONNECTIONS)]:
+            oldest.force_close()
         connection = self._http()
         asyncio.get_running_loop().call_later(CONNECTION_S, connection.force_close)
         return connection

@@ -38,6 +38,26 @@ async def test_a_broker_is_killed_and_comes_back_under_load(
     assert (await campaign.check())["doubled"] == 0
 
 
+async def test_half_a_minute_without_a_broker_is_one_outage(
+    mapping: Make, own_kafka: Cluster
+) -> None:
+    campaign = mapping(own_kafka.address, settings={"CAMPAIGN_PAUSE_S": "0.02"})
+    await campaign.make_topics()
+    await campaign.write(8_000)
+    process = campaign.start()
+    await campaign.until(lambda done: done >= 2_000, process)
+    await asyncio.to_thread(own_kafka.node(1).kill)
+    await asyncio.sleep(30)
+    await asyncio.to_thread(own_kafka.node(1).restart)
+    await campaign.until(lambda done: done >= campaign.written, process)
+    await campaign.stop(process)
+    assert (await campaign.check())["doubled"] == 0
+    said = campaign.warnings()
+    assert len([line for line in said if "reading" in line and "fails" in line]) == 1, said
+    assert len([line for line in said if "committing" in line and "fails" in line]) <= 1, said
+    assert len([line for line in said if "fails" not in line and "works again" not in line]) == 0
+
+
 async def test_a_broker_that_is_away_at_the_start_is_waited_for(
     mapping: Make, own_kafka: Cluster
 ) -> None:

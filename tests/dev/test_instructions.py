@@ -10,13 +10,25 @@ import pytest
 from benchmarks import instructions
 
 
+def found(program: str) -> str:
+    return f"/usr/bin/{program}"
+
+
+def missing_program(program: str) -> None:
+    return None
+
+
+def nothing(messages: int, how: str) -> int:
+    return 0
+
+
 @pytest.fixture(autouse=True)
 def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "instructions.json"
     path.write_text(json.dumps({instructions.build(): 1000.0}))
     monkeypatch.setattr(instructions, "RECORD", path)
-    monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/valgrind")
-    monkeypatch.setattr(instructions, "counted", lambda *_: 0)
+    monkeypatch.setattr(shutil, "which", found)
+    monkeypatch.setattr(instructions, "counted", nothing)
     monkeypatch.setattr(sys, "argv", ["instructions"])
     return path
 
@@ -47,7 +59,7 @@ def test_what_cannot_be_counted_or_compared_is_said(
 ) -> None:
     monkeypatch.setattr(instructions, "per_message", lambda: 9000.0)
     if missing == "valgrind":
-        monkeypatch.setattr(shutil, "which", lambda _: None)
+        monkeypatch.setattr(shutil, "which", missing_program)
     else:
         record.write_text("{}")
     assert instructions.main()

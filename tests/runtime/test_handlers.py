@@ -405,7 +405,8 @@ async def test_a_result_of_another_type_is_refused_with_both_types_named() -> No
 
 async def test_an_output_of_anything_takes_anything() -> None:
     memory, words, _ = streams("a", "b")
-    out = memory.stream("anything", key=str, value=Any)
+    anything: Any = Any
+    out = memory.stream("anything", key=str, value=anything)
     job: Job[None] = Job("any")
 
     @job.task(words, to=out)

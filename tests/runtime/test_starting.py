@@ -35,6 +35,11 @@ def copying(words: Words, out: Words, **settings: Any) -> Job[None]:
         (Newest(), [], "the newest message (position 2)"),
         (AtTime(1001), ["b", "c"], "the first message from 1001 ms on (position 0)"),
         (AtOffset({"0": "1"}), ["c"], "the configured offset (position 1)"),
+        (
+            AtOffset({"7": "1"}),
+            ["a", "b", "c"],
+            "the oldest message, since AtOffset does not name it (position -1)",
+        ),
     ],
 )
 async def test_a_start_is_resolved_and_kept_before_the_first_poll(

@@ -292,6 +292,17 @@ async def test_an_output_that_is_away_at_the_last_commit_is_waited_for() -> None
     assert (await progress(memory, job, "work/0", words)).after == "1"
 
 
+async def test_a_stop_in_an_outage_says_what_is_away_and_why() -> None:
+    memory, words, out = streams("a")
+    job = slow(words, out, 0.0)
+    async with running(resolved(job, memory)) as ran:
+        memory.broker.faults = Away("write")
+        await asyncio.sleep(5)
+        why = r"waits for its outputs; writing to memory\.out fails since \d+ s: "
+        with pytest.raises(StalledError, match=why):
+            await ran.stop()
+
+
 async def test_abort_commits_nothing_and_raises_cancelled_error() -> None:
     memory, words, out = streams("a", "b")
     job = slow(words, out, 1.0)

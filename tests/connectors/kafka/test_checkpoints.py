@@ -486,6 +486,30 @@ async def test_a_name_without_a_partition_yet_has_no_checkpoint(kafka: Address) 
 
 
 @pytest.mark.service
+async def test_a_transaction_that_nobody_ends_hides_no_checkpoint(kafka: Address) -> None:
+    """Whoever reads committed records alone stops where an open transaction begins (KIP-98)."""
+    where = place(kafka)
+    async with opened(where) as store:
+        claim, _ = await store.open(Grant(TASK))
+        await store.write(claim, commit(claim, 1))
+        inside: Any = store  # no public word for it
+        partition = await inside._topic.partition_for(TASK)
+        hangs = producer(kafka, transactional_id=f"hangs-{uuid.uuid4().hex}")
+        async with started(hangs) as client:
+            await client.begin_transaction()
+            # It says nothing but that a record which never was is deleted.
+            topic, key = where.topic_of("job"), new_key("claim")
+            await client.send_and_wait(topic, None, key=key, partition=partition)
+            await store.write(claim, commit(claim, 2))
+            async with opened(where) as other, asyncio.timeout(20):
+                assert await number_of(other) == 2
+                _, found = await other.open(Grant(TASK))
+                assert found is not None
+                assert found.number == 2
+            await client.abort_transaction()
+
+
+@pytest.mark.service
 async def test_reading_many_tasks_again_is_a_few_requests(
     kafka: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from samza_py.checkpoint import Claim
-from samza_py.connectors.kafka import reader
+from samza_py.connectors.kafka import answers, reader
 from samza_py.consumer import Consumer, Fetched, Room
 from samza_py.errors import CorruptCheckpointError, PositionLostError, UnavailableError
 from samza_py.message import END, Message, Offset, Partition, TaskPartition
@@ -85,8 +85,8 @@ async def test_messages_are_made_without_records_of_the_library_and_with_them(
         quick = await read_at(consumer, key_of())
     assert made == []
 
-    kinds: Any = (reader, OrderedDict)
-    monkeypatch.setattr(kinds[0]._Fetched, "__setitem__", kinds[1].__setitem__)
+    kinds: Any = (answers, OrderedDict)
+    monkeypatch.setattr(kinds[0].Answers, "__setitem__", kinds[1].__setitem__)
     async with reading(kafka_at(kafka), topic, {key_of(): START}) as consumer:
         plain = await read_at(consumer, key_of())
     assert len(made) == len(VALUES)
@@ -391,29 +391,6 @@ async def test_a_time_without_room_is_no_silence(
         for _ in range(6):
             await consumer.poll({key_of(): ROOM})
     assert values([*few[0].messages, *found[key_of()]]) == VALUES
-
-
-async def test_a_client_that_has_died_is_made_anew(kafka: Brokers) -> None:
-    topic = await new_topic(kafka, partitions=2)
-    await write(kafka, topic, VALUES)
-    positions = {key_of(0): START, key_of(1): START}
-    async with reading(kafka_at(kafka), topic, positions) as consumer:
-        assert values(await read_at(consumer, key_of())) == VALUES
-        inside: Any = consumer
-        fetcher = inside._readers[0]._client._fetcher
-
-        def broken(assignment: Any) -> Any:
-            raise AssertionError("broken")
-
-        fetcher._get_actions_per_node = broken
-        await asyncio.wait((fetcher.error_future,), timeout=5)
-        await write(kafka, topic, [b"after"])
-        assert values(await read_at(consumer, key_of())) == [b"after"]
-    await asyncio.sleep(0.1)
-    left = [
-        child.get_name() for child in asyncio.all_tasks() if child is not asyncio.current_task()
-    ]
-    assert left == []
 
 
 async def test_closing_is_bounded_with_the_brokers_gone(own_kafka: Cluster) -> None:

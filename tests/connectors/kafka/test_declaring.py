@@ -46,6 +46,18 @@ PASSWORD = Secret("s3cret")
         ({"client_id": 5}, "systems.kafka.client_id = 5: must be text, such as 'samza-py'"),
         ({"name": 5}, "Kafka.name = 5: must be text, such as 'kafka'"),
         ({"max_fetch_bytes": 0}, "systems.kafka.max_fetch_bytes = 0: must be at least 1 byte"),
+        (
+            {"max_fetch_bytes": "4GiB"},
+            "systems.kafka.max_fetch_bytes = '4GiB': must be at most 2147",
+        ),
+        (
+            {"max_request_bytes": 1 << 31},
+            "systems.kafka.max_request_bytes = 2147483648: must be at",
+        ),
+        (
+            {"fetch_min_bytes": "2GiB"},
+            "systems.kafka.fetch_min_bytes = '2GiB': must be at most 2147",
+        ),
         ({"sasl": Sasl("me", PASSWORD, "PLAIN")}, "would send the password unencrypted; add tls="),
         ({"sasl": Sasl("me", cast("Any", "s3cret"))}, "systems.kafka.sasl.password: must be a Sec"),
         ({"sasl": Sasl("me", PASSWORD, cast("Any", "MD5"))}, "must be one of PLAIN, SCRAM-SHA-256"),

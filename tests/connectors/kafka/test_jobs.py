@@ -154,6 +154,36 @@ async def test_a_dead_letter_has_the_bytes_and_headers_of_what_came(kafka: Broke
     assert copied.headers == (("traceparent", TRACE.encode()),)
 
 
+async def test_a_dead_letter_that_is_too_large_is_cut_and_says_so(kafka: Brokers) -> None:
+    system, job = shop(kafka, "large")
+    source, dead = (await new_topic(kafka, config={"max.message.bytes": str(4 << 20)}), *names(1))
+    orders = system.topic("orders", physical=source)
+    letters = system.topic("letters", physical=dead, partitions=1)
+
+    @job.task(orders, on_error=DeadLetter(letters))
+    async def refuse(order: Message[bytes, bytes]) -> None:
+        raise ValueError("no")
+
+    sizes = [1_000_000, 1_048_500, 1_500_000, 3_000_000]
+    headers = [("origin", b"h" * 10_000)]
+    async with started(producer(kafka, max_request_size=4 << 20)) as client:
+        for size in sizes:
+            value = bytes([65 + size % 26]) * size
+            await client.send_and_wait(source, value, partition=0, headers=headers)
+    async with running(job):
+        found = await read(kafka, dead, len(sizes))
+    for size, record in zip(sizes, found, strict=True):
+        said = dict(record.headers)
+        assert said["origin"] == b"h" * 10_000
+        if size == sizes[0]:
+            assert len(record.value) == size
+            continue
+        assert 1_030_000 < len(record.value) < 1_048_576
+        assert set(record.value) == {65 + size % 26}
+        assert said["samza-truncated"] == b"true"
+        assert said["samza-length"] == str(size).encode()
+
+
 async def test_a_result_that_the_broker_refuses_goes_by_the_policy_of_its_input(
     kafka: Brokers,
 ) -> None:
