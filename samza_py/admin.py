@@ -91,12 +91,12 @@ class Bounds(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """One thing that stands between a declared stream and the system.
+    """One thing that stands between what is declared and what the system has.
 
     Attributes:
-        stream: its logical name.
+        stream: its logical name; ``checkpoints`` for what ``Checkpoints.plan`` says.
         text: what it is, for people.
-        made: whether ``create`` makes it; where not, ``create`` raises.
+        made: whether a start makes it; where not, it fails.
     """
 
     stream: str

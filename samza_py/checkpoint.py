@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple, NewType, TypeAlias
 
+from samza_py.admin import Planned
 from samza_py.message import Offset, Partition, Position
 from samza_py.resource import AsyncResource
 from samza_py.transaction import Transaction
@@ -219,6 +220,18 @@ class Checkpoints(ABC):
         Raises:
             ConfigError: there is no place for it on this machine.
         """
+
+    async def plan(self, job: str) -> Sequence[Planned]:
+        """What a start of this job would make for its checkpoints, or be refused by.
+
+        Asked by ``samza-py plan``. Changes nothing, and leaves nothing open. [] where nothing
+        stands in the way, and from a place that cannot tell.
+
+        Raises:
+            UnavailableError: the place cannot be asked now.
+            ConnectorError: it refuses to tell.
+        """
+        return []
 
     def set_aside(self, job: str) -> str | None:
         """Move what is kept for a job out of the way, so that its next run starts over.

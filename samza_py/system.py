@@ -108,6 +108,15 @@ class _Declared:
         self.key_serde = key
         self.value_serde = value
 
+    def check_physical(self, physical: str) -> None:
+        """See that the system could have a stream of this name, without asking it.
+
+        Called with the name that was set from outside, before the stream gets it.
+
+        Raises:
+            ConfigError: it could not.
+        """
+
     def __str__(self) -> str:
         return f"{self.system.name}.{self.name}"
 

@@ -23,13 +23,21 @@ from samza_py.connectors.kafka.checkpoint_records import (
     new_key,
     unknown,
 )
-from samza_py.connectors.kafka.creating import BROKERS_DEFAULT, Creation, create
+from samza_py.connectors.kafka.creating import (
+    BROKERS_DEFAULT,
+    Change,
+    Creation,
+    create,
+    making,
+    validated,
+)
 from samza_py.connectors.kafka.library import library
 from samza_py.connectors.kafka.topic_ids import topics_found, topics_there
-from samza_py.errors import CheckpointError
+from samza_py.errors import CheckpointError, ConnectorError, UnavailableError
 
 DIRECTORY: Final = 0
 FIRST_PARTITIONS: Final = 8
+PLANNED_AS: Final = "checkpoints"
 
 MAX_COMMIT_BYTES: Final = 64 << 20
 CONFIG: Final = {
@@ -99,6 +107,25 @@ class CheckpointTopic:
             await self._refresh()
             return dict(self._partitions)
 
+    async def plan(self) -> Change | None:
+        """What the first task that is opened would make, or be refused by. Makes nothing.
+
+        Raises:
+            UnavailableError: the brokers do not answer.
+        """
+        if not await self._is_there():
+            return await validated(self._brokers, making(PLANNED_AS, self._creation()))
+        try:
+            await self.partitions()
+        except UnavailableError:
+            raise
+        except (CheckpointError, ConnectorError) as error:
+            return Change(PLANNED_AS, str(error))
+        return None
+
+    def _creation(self) -> Creation:
+        return Creation(self.log.topic, FIRST_PARTITIONS, self._replicas, CONFIG)
+
     async def _is_there(self) -> bool:
         async def ask() -> bool:
             return bool(await topics_found(self._brokers, [self.log.topic]))
@@ -108,7 +135,7 @@ class CheckpointTopic:
     async def _make_ready(self) -> None:
         topic = self.log.topic
         if not await self._is_there():
-            await create(self._brokers, Creation(topic, FIRST_PARTITIONS, self._replicas, CONFIG))
+            await create(self._brokers, self._creation())
 
         async def ask() -> Mapping[str, str | None]:
             return await self._brokers.configs(topic, ["cleanup.policy", "max.message.bytes"])

@@ -17,8 +17,9 @@ import asyncio
 import hashlib
 import re
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
+from samza_py.admin import Planned
 from samza_py.checkpoint import (
     Change,
     Changes,
@@ -29,11 +30,12 @@ from samza_py.checkpoint import (
     Grant,
 )
 from samza_py.connectors.kafka.brokers import Brokers
+from samza_py.connectors.kafka.checking import check_count
 from samza_py.connectors.kafka.checkpoint_history import History
 from samza_py.connectors.kafka.checkpoint_owner import Owner, claimed
 from samza_py.connectors.kafka.checkpoint_reading import catch_up, newest
 from samza_py.connectors.kafka.checkpoint_topic import CheckpointTopic
-from samza_py.connectors.kafka.topics import is_topic_name
+from samza_py.connectors.kafka.topics import check_topic_name
 from samza_py.errors import CheckpointError, ConfigError, FencedError, UnavailableError
 from samza_py.transaction import Transaction
 
@@ -60,11 +62,15 @@ class KafkaCheckpoints(Checkpoints):
     durable = True
 
     def __init__(self, kafka: Kafka, topic: str | None = None, replicas: int | None = None) -> None:
-        if topic is not None and not is_topic_name(topic):
-            why = "is no name of a topic: up to 249 letters, digits, dots, dashes and underscores"
-            raise ConfigError("KafkaCheckpoints.topic", why, topic)
-        if replicas is not None and replicas < 1:
-            raise ConfigError("KafkaCheckpoints.replicas", "must be at least 1", replicas)
+        from samza_py.connectors.kafka.system import Kafka  # which imports this module
+
+        if not isinstance(cast("object", kafka), Kafka):
+            why = "must be a Kafka: KafkaCheckpoints(Kafka('localhost:9092'))"
+            raise ConfigError("KafkaCheckpoints.kafka", why, kafka)
+        if topic is not None:
+            check_topic_name(topic, "KafkaCheckpoints.topic")
+        if replicas is not None:
+            check_count(replicas, "KafkaCheckpoints.replicas")
         self.kafka = kafka
         self.replicas = replicas
         self._topic = topic
@@ -83,6 +89,18 @@ class KafkaCheckpoints(Checkpoints):
         """A new, unopened store for the job of this name."""
         brokers = Brokers(self.kafka.cluster)
         return KafkaCheckpointStore(brokers, self.topic_of(job), job, self.replicas)
+
+    async def plan(self, job: str) -> Sequence[Planned]:
+        """Whether the topic would be made, and what is wrong with it; see ``Checkpoints.plan``."""
+        brokers = Brokers(self.kafka.cluster)
+        await brokers.start()
+        try:
+            change = await CheckpointTopic(brokers, self.topic_of(job), job, self.replicas).plan()
+        finally:
+            await brokers.stop()
+        if change is None:
+            return []
+        return [Planned(change.stream, change.text, change.creation is not None)]
 
     def location(self, job: str) -> str:
         """The topic and its cluster, for people."""

@@ -60,13 +60,15 @@ class Cluster:
         security = await seam().in_thread(security_settings, self.tls, self.sasl, key)
         admin = kind == "AIOKafkaAdminClient"
         timeout_s = self.request_timeout_s if request_timeout_s is None else request_timeout_s
+        servers = [one.strip() for one in self.bootstrap_servers.split(",")]
         client = getattr(library("aiokafka.admin" if admin else "aiokafka"), kind)(
-            bootstrap_servers=[one.strip() for one in self.bootstrap_servers.split(",")],
+            bootstrap_servers=servers,
             client_id=self.client_id,
             request_timeout_ms=int(timeout_s * 1000),
             **security,
             **settings,
         )
+        _share_out_time(client, len(servers))
         makes_no_topics(client)
         with complaints() as said:
             starting = asyncio.ensure_future(client.start())
@@ -94,3 +96,24 @@ class Cluster:
     async def stopped(self, client: Any) -> None:
         """Stop a client, within a bound."""
         await closed(client, logger, f"a client of {self.at}")
+
+
+def _share_out_time(client: Any, servers: int) -> None:
+    """Have one server that takes connections and says nothing not use up the time of the others.
+
+    aiokafka tries them one after another, each for as long as a request may take, and the start
+    as a whole may take no longer. Each gets a share, and what follows on the first answer one too.
+    The connections that are made later wait as long as they should.
+    """
+    connection = getattr(client, "_client", None) or client.client
+    bootstrap, whole_ms = connection.bootstrap, connection._request_timeout_ms
+
+    async def in_shares() -> None:
+        connection._request_timeout_ms = max(1, whole_ms // (servers + 1))
+        try:
+            await bootstrap()
+        finally:
+            connection._request_timeout_ms = whole_ms
+
+    if servers > 1:
+        connection.bootstrap = in_shares

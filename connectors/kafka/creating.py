@@ -1,7 +1,8 @@
 """Making the topics that a job declares: what would be done, and doing it.
 
 What is to be done is decided by ``planned`` from what the brokers have, without changing
-anything, so that it can be shown first.
+anything, so that it can be shown first. Whether a topic can be made the brokers say themselves:
+they look at the request as if it were meant, and make nothing (``validate_only``).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from samza_py.connectors.kafka.library import library
 from samza_py.connectors.kafka.offsets import missing
 from samza_py.connectors.kafka.topic_ids import TopicFound, topics_found
 from samza_py.connectors.kafka.topics import KafkaTopic
-from samza_py.errors import ConnectorError
+from samza_py.errors import ConnectorError, UnavailableError
 from samza_py.system import AnyStream
 
 BROKERS_DEFAULT: Final = -1
@@ -78,10 +79,19 @@ def _for_missing(stream: AnyStream) -> list[Change]:
         return [Change(stream.name, missing(stream.physical))]
     replicas = BROKERS_DEFAULT if stream.replicas is None else stream.replicas
     creation = Creation(stream.physical, partitions, replicas, stream.config)
-    copies = "the broker's number of" if stream.replicas is None else str(stream.replicas)
-    settings = "".join(f", {key}={value}" for key, value in sorted(stream.config.items()))
-    text = f"topic {stream.physical} is made: partitions={partitions}, {copies} replicas{settings}"
-    return [Change(stream.name, text, creation)]
+    return [making(stream.name, creation)]
+
+
+def making(stream: str, creation: Creation) -> Change:
+    """The change that makes a topic."""
+    by_broker = creation.replicas == BROKERS_DEFAULT
+    copies = "the broker's number of" if by_broker else str(creation.replicas)
+    settings = "".join(f", {key}={value}" for key, value in sorted(creation.config.items()))
+    text = (
+        f"topic {creation.topic} is made: partitions={creation.partitions}, "
+        f"{copies} replicas{settings}"
+    )
+    return Change(stream, text, creation)
 
 
 def _differences(stream: AnyStream, there: TopicFound) -> list[Change]:
@@ -108,7 +118,7 @@ def _differences(stream: AnyStream, there: TopicFound) -> list[Change]:
 
 
 async def plan(brokers: Brokers, streams: Iterable[AnyStream]) -> Sequence[Change]:
-    """What ``planned`` says to what the brokers have now.
+    """What ``planned`` says to what the brokers have now, and they to what would be made.
 
     Raises:
         UnavailableError: they do not answer.
@@ -124,7 +134,25 @@ async def plan(brokers: Brokers, streams: Iterable[AnyStream]) -> Sequence[Chang
                 found[stream.physical] = replace(found[stream.physical], config=config)
         return found
 
-    return planned(declared, await brokers.answered("looking at topics", find))
+    changes = planned(declared, await brokers.answered("looking at topics", find))
+    return [await validated(brokers, change) for change in changes]
+
+
+async def validated(brokers: Brokers, change: Change) -> Change:
+    """The change, or in its place the refusal of the brokers. They are asked, and make nothing.
+
+    Raises:
+        UnavailableError: they do not answer.
+    """
+    if change.creation is None:
+        return change
+    try:
+        await _ask(brokers, change.creation, validate_only=True)
+    except UnavailableError:
+        raise
+    except ConnectorError as error:
+        return Change(change.stream, str(error))
+    return change
 
 
 async def create(brokers: Brokers, creation: Creation) -> bool:
@@ -137,11 +165,25 @@ async def create(brokers: Brokers, creation: Creation) -> bool:
         UnavailableError: no answer in time; it may have been made.
         ConnectorError: the broker refuses.
     """
+
+    async def usable() -> None:
+        found = await topics_found(brokers, [creation.topic])
+        there = found.get(creation.topic)
+        if there is None or min(there.leaders.values(), default=-1) < 0:
+            raise library("aiokafka.errors").LeaderNotAvailableError(creation.topic)
+
+    made = await _ask(brokers, creation, validate_only=False)
+    await brokers.answered(f"waiting for topic {creation.topic}", usable)
+    return made
+
+
+async def _ask(brokers: Brokers, creation: Creation, *, validate_only: bool) -> bool:
+    """Ask for a topic; False where it is there already."""
     with_default = creation.replicas == BROKERS_DEFAULT
     milliseconds = int(brokers.cluster.request_timeout_s * 1000)
     config = list(creation.config.items())
     row: Any = (creation.topic, creation.partitions, creation.replicas, [], config)
-    make = partial(_request(), [row], milliseconds, False)
+    make = partial(_request(), [row], milliseconds, validate_only)
     older = partial(library("aiokafka.protocol.admin").CreateTopicsRequest_v3, *make.args)
     question = Question(
         _CREATE_TOPICS,
@@ -157,23 +199,15 @@ async def create(brokers: Brokers, creation: Creation) -> bool:
             failed(code, message)
         return True
 
-    async def usable() -> None:
-        found = await topics_found(brokers, [creation.topic])
-        there = found.get(creation.topic)
-        if there is None or min(there.leaders.values(), default=-1) < 0:
-            raise library("aiokafka.errors").LeaderNotAvailableError(creation.topic)
-
-    made = await brokers.answered(f"making topic {creation.topic}", ask)
-    await brokers.answered(f"waiting for topic {creation.topic}", usable)
-    return made
+    return await brokers.answered(f"making topic {creation.topic}", ask)
 
 
 async def create_all(brokers: Brokers, streams: Sequence[AnyStream]) -> Sequence[str]:
     """Make what is missing, unless something differs; the logical names of what was made.
 
     Raises:
-        ConnectorError: something differs, or is missing and has no ``partitions=``; nothing was
-            made then. Says all of it.
+        ConnectorError: something differs, is refused by the brokers, or is missing and has no
+            ``partitions=``; nothing was made then. Says all of it.
         UnavailableError: no answer in time.
     """
     changes = await plan(brokers, streams)

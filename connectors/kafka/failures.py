@@ -39,6 +39,10 @@ _FATAL: Final = {
     "UnrecognizedBrokerVersion": "is not understood: the broker's version is not known",
     "IncompatibleBrokerVersion": "is not understood: the broker's version is not supported",
     "PolicyViolationError": "is refused by a policy of the broker",
+    "InvalidConfigurationError": "is refused: a setting is not one that the broker takes",
+    "InvalidPartitionsError": "is refused: the broker does not take this number of partitions",
+    "InvalidReplicationFactorError": "is refused: the cluster has fewer brokers than replicas",
+    "InvalidRequestError": "is refused: the broker does not take such a request",
 }
 #: Of these a client dies again and again, whatever the brokers do.
 _BUGS: Final = (TypeError, AssertionError, OverflowError, struct.error)
@@ -48,7 +52,13 @@ INVALID_RECORD: Final = 87
 
 def is_fatal(error: BaseException) -> bool:
     """Whether people must see to it, and ``refused`` has words for it."""
-    return type(error).__name__ in _FATAL
+    kind = type(error).__name__
+    if kind == "InvalidReplicationFactorError":
+        # A cluster knows its brokers also while they are away, and counts those. What else it
+        # says ("all brokers are currently fenced", or, with ZooKeeper, "larger than available
+        # brokers") is of this moment: they may be starting.
+        return "registered" in str(error)
+    return kind in _FATAL
 
 
 def refused(error: BaseException, what: str) -> ConnectorError:

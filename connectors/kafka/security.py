@@ -6,6 +6,7 @@ import ssl
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast, get_args
 
+from samza_py.connectors.kafka.checking import check_text
 from samza_py.errors import ConfigError
 from samza_py.values import Secret
 
@@ -92,6 +93,7 @@ class Sasl:
         Raises:
             ConfigError: one is wrong, or the password would be sent in the clear.
         """
+        check_text(self.username, f"{key}.username", "shop")
         if not isinstance(cast("object", self.password), Secret):
             raise ConfigError(f"{key}.password", "must be a Secret: Secret(os.environ['...'])")
         if self.mechanism not in _MECHANISMS:
@@ -104,6 +106,25 @@ class Sasl:
                 "Sasl(..., allow_unencrypted=True)",
                 self.mechanism,
             )
+
+
+def check_security(tls: Tls | None, sasl: Sasl | None, key: str) -> None:
+    """See that these can be used, without reading a file.
+
+    Args:
+        tls: as declared.
+        sasl: as declared. It is in no error: it may be a bare password.
+        key: of the system.
+
+    Raises:
+        ConfigError: one is wrong, or the password would be sent in the clear.
+    """
+    if not isinstance(cast("object", tls), Tls | None):
+        raise ConfigError(f"{key}.tls", "must be a Tls: Tls(ca_file='ca.pem')", tls)
+    if not isinstance(cast("object", sasl), Sasl | None):
+        raise ConfigError(f"{key}.sasl", "must be a Sasl: Sasl('user', Secret(os.environ['...']))")
+    if sasl is not None:
+        sasl.check(f"{key}.sasl", encrypted=tls is not None)
 
 
 def security_settings(tls: Tls | None, sasl: Sasl | None, key: str) -> dict[str, Any]:

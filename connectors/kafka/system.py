@@ -9,11 +9,12 @@ from typing import Any, Final, Literal, Self, TypeVar, Unpack, cast, get_args, o
 from samza_py.admin import Admin
 from samza_py.checkpoint import Checkpoints, Claim
 from samza_py.connectors.kafka.admin import KafkaAdmin
+from samza_py.connectors.kafka.checking import check_text
 from samza_py.connectors.kafka.checkpoints import KafkaCheckpoints
 from samza_py.connectors.kafka.cluster import Cluster
 from samza_py.connectors.kafka.consumer import KafkaConsumer
 from samza_py.connectors.kafka.producer import KafkaProducer
-from samza_py.connectors.kafka.security import Sasl, Tls
+from samza_py.connectors.kafka.security import Sasl, Tls, check_security
 from samza_py.connectors.kafka.topics import KafkaTopic, TopicSettings
 from samza_py.consumer import Consumer
 from samza_py.errors import ConfigError
@@ -29,6 +30,9 @@ Compression = Literal["none", "gzip", "snappy", "lz4", "zstd"]
 
 _COMPRESSIONS: Final = get_args(Compression)
 _INT32: Final = 2**31 - 1
+
+LEAST_S: Final = 0.001
+"""Requests count in milliseconds: less would be none at all."""
 
 FETCH_MIN_BYTES: Final = "64KiB"
 FETCH_WAIT: Final = "50ms"
@@ -76,7 +80,9 @@ class Kafka(System):
     client_id: str = "samza-py"
 
     def __post_init__(self) -> None:
+        check_text(self.name, "Kafka.name", "kafka")
         key = f"systems.{self.name}"
+        check_text(self.client_id, f"{key}.client_id", "samza-py")
         given = cast("object", self.bootstrap_servers)
         if not isinstance(given, str) or not all(_is_address(one) for one in given.split(",")):
             why = "must be 'host:port', or several with commas between them"
@@ -84,24 +90,41 @@ class Kafka(System):
         if self.compression not in _COMPRESSIONS:
             why = f"must be one of {', '.join(_COMPRESSIONS)}"
             raise ConfigError(f"{key}.compression", why, self.compression)
-        if self.sasl is not None:
-            self.sasl.check(f"{key}.sasl", encrypted=self.tls is not None)
-        for field in ("request_timeout", "delivery_timeout"):
-            if seconds(getattr(self, field), f"{key}.{field}") <= 0:
-                raise ConfigError(f"{key}.{field}", "must be longer than 0 seconds")
-        if self.fetch_wait is not None:
-            seconds(self.fetch_wait, f"{key}.fetch_wait")
+        check_security(self.tls, self.sasl, key)
+        self._check_times(key)
         for field in ("max_request_bytes", "max_fetch_bytes", "fetch_min_bytes"):
             if (size := getattr(self, field)) is not None:
                 _check_size(size, f"{key}.{field}")
+
+    def _check_times(self, key: str) -> None:
+        fields = ["request_timeout", "delivery_timeout"]
+        fields += [] if self.fetch_wait is None else ["fetch_wait"]  # else ``_wait_or`` sees to it
+        times = {field: seconds(getattr(self, field), f"{key}.{field}") for field in fields}
+        for field, time_s in times.items():
+            if time_s < LEAST_S:
+                raise ConfigError(f"{key}.{field}", "must be at least 1ms", getattr(self, field))
+        longest = times["request_timeout"]
+        if times["delivery_timeout"] < longest:
+            why = f"must be at least request_timeout ({longest:g}s), which one try may take"
+            raise ConfigError(f"{key}.delivery_timeout", why, self.delivery_timeout)
+        if times.get("fetch_wait", 0.0) >= longest:
+            why = f"must be shorter than request_timeout ({longest:g}s): no answer would be in time"
+            raise ConfigError(f"{key}.fetch_wait", why, self.fetch_wait)
+
+    def _wait_or(self, usual: Duration) -> Duration:
+        """``fetch_wait``, or where nobody has said it this one, in time for any request."""
+        if self.fetch_wait is not None:
+            return self.fetch_wait
+        key = f"systems.{self.name}"
+        longest_s = seconds(self.request_timeout, f"{key}.request_timeout")
+        return min(seconds(usual, f"{key}.fetch_wait"), longest_s / 2)
 
     def for_profile(self, profile: str) -> Self:
         """With ``low_latency`` a broker answers as soon as it has a message."""
         if profile != "low_latency":
             return self
         least = 1 if self.fetch_min_bytes is None else self.fetch_min_bytes
-        wait = "500ms" if self.fetch_wait is None else self.fetch_wait
-        return replace(self, fetch_min_bytes=least, fetch_wait=wait)
+        return replace(self, fetch_min_bytes=least, fetch_wait=self._wait_or("500ms"))
 
     @overload
     def topic(self, name: str, **settings: Unpack[TopicSettings]) -> KafkaTopic[bytes, bytes]: ...
@@ -164,7 +187,6 @@ class Kafka(System):
         """Where it is and how it is used, with all numbers read."""
         key = f"systems.{self.name}"
         least = FETCH_MIN_BYTES if self.fetch_min_bytes is None else self.fetch_min_bytes
-        wait = FETCH_WAIT if self.fetch_wait is None else self.fetch_wait
         return Cluster(
             name=self.name,
             bootstrap_servers=self.bootstrap_servers,
@@ -176,7 +198,7 @@ class Kafka(System):
             max_request_bytes=size_in_bytes(self.max_request_bytes, f"{key}.max_request_bytes"),
             max_fetch_bytes=size_in_bytes(self.max_fetch_bytes, f"{key}.max_fetch_bytes"),
             fetch_min_bytes=size_in_bytes(least, f"{key}.fetch_min_bytes"),
-            fetch_wait_s=seconds(wait, f"{key}.fetch_wait"),
+            fetch_wait_s=seconds(self._wait_or(FETCH_WAIT), f"{key}.fetch_wait"),
             client_id=self.client_id,
         )
 
@@ -189,4 +211,6 @@ def _check_size(size: Size, key: str) -> None:
 
 def _is_address(text: str) -> bool:
     host, found, port = text.strip().rpartition(":")
+    if any(one.isspace() or one == "/" for one in host):
+        return False
     return bool(found and host) and port.isascii() and port.isdigit() and 0 < int(port) < 65536

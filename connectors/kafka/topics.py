@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final, TypedDict, TypeVar
 
 from samza_py.admin import Oldest, StartAt
+from samza_py.connectors.kafka.checking import check_count, check_text, topic_config
 from samza_py.errors import ConfigError
 from samza_py.serde import Serde
 from samza_py.system import Stream, System
@@ -27,14 +28,14 @@ class TopicSettings(TypedDict, total=False):
             has fewer, or more, is refused. Without it the topic has to be there.
         replicas: of each partition, where the topic is made; the broker's default by default.
         config: settings of the topic (``{"retention.ms": "86400000"}``), where it is made; one
-            that has others is refused.
+            that has others is refused. Numbers and truth values become text.
     """
 
     start: StartAt
     physical: str | None
     partitions: int | None
     replicas: int | None
-    config: Mapping[str, str] | None
+    config: Mapping[str, str | int | float] | None
 
 
 class KafkaTopic(Stream[K, V]):
@@ -55,19 +56,22 @@ class KafkaTopic(Stream[K, V]):
         physical: str | None = None,
         partitions: int | None = None,
         replicas: int | None = None,
-        config: Mapping[str, str] | None = None,
+        config: Mapping[str, str | int | float] | None = None,
     ) -> None:
+        check_text(name, f"systems.{system.name}.topic", "orders")
         super().__init__(system, name, key, value, start=start, physical=physical)
-        if not is_topic_name(self.physical):
-            why = "is no name of a topic: up to 249 letters, digits, dots, dashes and underscores"
-            raise ConfigError(f"streams.{name}.name", why, self.physical)
+        self.check_physical(self.physical)
         for setting, number in (("partitions", partitions), ("replicas", replicas)):
-            if number is not None and number < 1:
-                raise ConfigError(f"streams.{name}.{setting}", "must be at least 1", number)
+            if number is not None:
+                check_count(number, f"streams.{name}.{setting}")
         self.partitions = partitions
         self.creatable = partitions is not None
         self.replicas = replicas
-        self.config = dict(config or {})
+        self.config = topic_config({} if config is None else config, f"streams.{name}.config")
+
+    def check_physical(self, physical: str) -> None:
+        """See that a broker takes this name; see ``Input.check_physical``."""
+        check_topic_name(physical, f"streams.{self.name}.name")
 
     def changed(self, before: str, now: str) -> str:
         """What a changed lineage means for a topic."""
@@ -77,3 +81,14 @@ class KafkaTopic(Stream[K, V]):
 def is_topic_name(name: str) -> bool:
     """Whether a broker takes it as a name of a topic."""
     return _NAME.fullmatch(name) is not None and name not in (".", "..")
+
+
+def check_topic_name(name: object, key: str) -> None:
+    """See that a broker takes it as a name of a topic.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if not isinstance(name, str) or not is_topic_name(name):
+        why = "is no name of a topic: up to 249 letters, digits, dots, dashes and underscores"
+        raise ConfigError(key, why, name)

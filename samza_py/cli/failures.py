@@ -10,7 +10,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from samza_py.errors import ConfigError, ContainerError, JobFileError, SamzaError, TaskFailedError
+from samza_py.errors import (
+    ConfigError,
+    ContainerError,
+    JobFileError,
+    SamzaError,
+    TaskFailedError,
+    UnavailableError,
+)
 from samza_py.message import Message
 from samza_py.values import HIDDEN
 
@@ -19,6 +26,11 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 _OURS = tuple(
     str(folder.resolve()) + "/"
     for folder in (_PACKAGE, _PACKAGE / "connectors", _PACKAGE / "runtime")
+)
+# Of the standard library and of what is installed.
+_LIBRARIES = tuple(
+    str(Path(sysconfig.get_paths()[name]).resolve()) + "/"
+    for name in ("stdlib", "purelib", "platlib")
 )
 _ASYNCIO = str(Path(sysconfig.get_paths()["stdlib"]).resolve() / "asyncio")
 _MACHINERY = (_ASYNCIO, "<frozen ", "uvloop/")
@@ -120,7 +132,7 @@ def _of_the_message(error: BaseException | None) -> str:
 def _with_causes(error: SamzaError) -> str:
     """What happened and what led to it, a line each; causes that are not ours with a traceback."""
     lines = [str(error)]
-    cause = error.__cause__
+    cause, away = error.__cause__, isinstance(error, UnavailableError)
     while cause is not None:
         if isinstance(cause, BaseExceptionGroup):
             lines.extend(f"  {described(leaf)}" for leaf in leaves(cast("BaseException", cause)))
@@ -128,9 +140,12 @@ def _with_causes(error: SamzaError) -> str:
         if not (isinstance(cause, SamzaError) and lines[-1].endswith(str(cause))):
             lines.append(f"  because: {type(cause).__name__}: {cause}")
         outside = isinstance(error, ContainerError)  # such as the job's lifespan
-        if (outside or not isinstance(cause, SamzaError | OSError)) and _users_frames(cause):
+        shown = outside or not isinstance(cause, SamzaError | OSError)
+        # Where a client library found nobody at an address is no help to whoever wrote it.
+        if shown and (_users_own_frames(cause) if away else _users_frames(cause)):
             lines.append(users_traceback(cause))
             break
+        away = away or isinstance(cause, UnavailableError)
         cause = cause.__cause__
     return "\n".join(lines)
 
@@ -166,6 +181,11 @@ def shown_frames(stack: Iterable[traceback.FrameSummary]) -> list[traceback.Fram
 
 def _users_frames(error: BaseException) -> bool:
     return any(not _ours(f.filename) for f in traceback.extract_tb(error.__traceback__))
+
+
+def _users_own_frames(error: BaseException) -> bool:
+    frames = shown_frames(traceback.extract_tb(error.__traceback__))
+    return any(not frame.filename.startswith(_LIBRARIES) for frame in frames)
 
 
 def _ours(filename: str) -> bool:

@@ -1,4 +1,4 @@
-"""``samza-py plan``: which declared streams a start would make, and which would keep it back."""
+"""``samza-py plan``: what a start would make, streams and checkpoints, and what keeps it back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from samza_py.resolved import ResolvedJob
 
 
 async def plan_lines(resolved: ResolvedJob) -> tuple[list[str], bool]:
-    """What the systems say to the job's streams, and whether a start could make all of it.
+    """What the systems say to the job's streams and checkpoints, and whether a start succeeds.
 
     Raises:
         UnavailableError: a system cannot be asked now.
@@ -18,13 +18,14 @@ async def plan_lines(resolved: ResolvedJob) -> tuple[list[str], bool]:
         streams = {s.name: s for s in resolved.streams.values() if s.system.name == name}
         used = sorted({*resolved.inputs_of(name), *resolved.outputs_of(name)})
         async with system.admin(streams) as admin:
-            found += [(name, planned) for planned in await admin.plan(used)]
+            found += [(f"{name}.{one.stream}", one) for one in await admin.plan(used)]
+    found += [(one.stream, one) for one in await resolved.checkpoints.plan(resolved.job.name)]
     refused = sum(not planned.made for _, planned in found)
     if not found:
         return [f"{resolved.job.name}: a start would make nothing"], True
     said = f"a start would make {len(found) - refused}"
     said += f", and fail by {refused}" if refused else ""
     lines = [f"{resolved.job.name}: {said}"]
-    for name, planned in found:
-        lines.append(f"  {'+' if planned.made else '!'} {name}.{planned.stream}: {planned.text}")
+    for place, planned in found:
+        lines.append(f"  {'+' if planned.made else '!'} {place}: {planned.text}")
     return lines, not refused

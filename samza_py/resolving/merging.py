@@ -82,7 +82,7 @@ def resolve(
         for name, system in job.systems.items()
     }
     streams = {
-        name: _merged_stream(stream, systems[stream.system.name], chosen)
+        name: _merged_stream(stream, systems[stream.system.name], chosen, problems)
         for name, stream in job.streams.items()
     }
     resolved = ResolvedJob(
@@ -259,10 +259,18 @@ def _replaced(holder: Any, changes: Mapping[tuple[str, ...], Any]) -> Any:
     return dataclasses.replace(holder, **fields)
 
 
-def _merged_stream(stream: AnyStream, system: System, chosen: Chosen) -> AnyStream:
-    physical = stream.physical
+def _merged_stream(
+    stream: AnyStream, system: System, chosen: Chosen, problems: list[ConfigError]
+) -> AnyStream:
+    physical, source = stream.physical, ""
     for name in (stream.name, str(stream)):
-        physical = chosen.get(("streams", name, "name"), (physical, ""))[0]
+        physical, source = chosen.get(("streams", name, "name"), (physical, source))
+    if physical != stream.physical:
+        try:
+            stream.check_physical(physical)
+        except ConfigError as error:
+            problems.append(_located(error, source))
+            physical = stream.physical
     if physical == stream.physical and system is stream.system:
         return stream
     merged = copy.copy(stream)

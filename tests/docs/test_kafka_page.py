@@ -114,7 +114,7 @@ async def test_the_first_job_runs_and_stops_as_the_page_says(
     more = {ADDRESS: brokers.bootstrap(PLAINTEXT)}
     files(tmp_path)
     code, said = await asyncio.to_thread(run, tmp_path, "plan", "pricing.py", more=more)
-    assert (code, "a start would make 3" in said) == (0, True), said
+    assert (code, "a start would make 4" in said) == (0, True), said
     process = await asyncio.create_subprocess_exec(
         *command("run", "pricing.py"), cwd=tmp_path, env={**os.environ, **more}
     )

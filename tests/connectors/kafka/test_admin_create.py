@@ -12,7 +12,7 @@ from samza_py.connectors.kafka.creating import BROKERS_DEFAULT, Creation, planne
 from samza_py.connectors.kafka.system import Kafka
 from samza_py.connectors.kafka.topic_ids import TopicFound
 from samza_py.connectors.kafka.topics import KafkaTopic
-from samza_py.errors import ConnectorError
+from samza_py.errors import ConnectorError, UnavailableError
 from tests.services.kafka import Cluster
 from tests.services.kafka_clients import ADMIN, client_settings, new_topic, started
 from tests.services.kafka_listeners import PLAINTEXT
@@ -89,7 +89,7 @@ async def test_missing_topics_are_made_once(kafka: Address) -> None:
 async def test_settings_are_given_and_compared(kafka: Address) -> None:
     system = Kafka(kafka.bootstrap(PLAINTEXT))
     name = f"topic-{uuid.uuid4().hex}"
-    config = {"retention.ms": "86400000", "cleanup.policy": "compact"}
+    config: dict[str, str | int | float] = {"retention.ms": 86400000, "cleanup.policy": "compact"}
     topic = system.topic("orders", physical=name, partitions=1, replicas=1, config=config)
     other = system.topic("orders", physical=name, config={"retention.ms": "1"})
     async with KafkaAdmin(system.cluster, {"orders": topic}) as admin:
@@ -122,8 +122,23 @@ async def test_what_the_broker_refuses_is_said(kafka: Address) -> None:
     )
     for topic in refused:
         async with KafkaAdmin(system.cluster, {"orders": topic}) as admin:
-            with pytest.raises(ConnectorError, match=name):
+            (said,) = await admin.plan(["orders"])
+            assert not said.made
+            assert name in said.text
+            with pytest.raises(ConnectorError, match=name) as raised:
                 await admin.create(["orders"])
+            assert not isinstance(raised.value, UnavailableError)
+
+
+@pytest.mark.service
+async def test_where_the_broker_refuses_one_none_is_made(kafka: Address) -> None:
+    system, streams = declared(kafka, orders=3)
+    name = f"topic-{uuid.uuid4().hex}"
+    streams["wrong"] = system.topic("wrong", physical=name, partitions=1, replicas=5)
+    async with KafkaAdmin(system.cluster, streams) as admin:
+        with pytest.raises(ConnectorError, match="fewer brokers than replicas"):
+            await admin.create(list(streams))
+        assert [one.made for one in await admin.plan(list(streams))] == [True, False]
 
 
 @pytest.mark.service

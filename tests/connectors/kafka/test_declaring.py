@@ -11,11 +11,11 @@ from typing import Any, cast
 import pytest
 
 from samza_py import Job, Secret
-from samza_py.connectors.kafka import Kafka, KafkaTopic, Sasl, Tls
+from samza_py.connectors.kafka import Kafka, KafkaCheckpoints, KafkaTopic, Sasl, Tls
 from samza_py.connectors.kafka.failures import translated
 from samza_py.connectors.kafka.library import complaints, library, listen
 from samza_py.connectors.kafka.security import security_settings
-from samza_py.errors import ConfigError, RejectedError, UnavailableError
+from samza_py.errors import ConfigError, ConnectorError, RejectedError, UnavailableError
 from samza_py.resolving import Sources, resolve
 
 PASSWORD = Secret("s3cret")
@@ -33,7 +33,18 @@ PASSWORD = Secret("s3cret")
             "systems.kafka.compression = 'brotli': must be one of none",
         ),
         ({"request_timeout": "soon"}, "systems.kafka.request_timeout = 'soon': is not a duration"),
-        ({"delivery_timeout": 0}, "systems.kafka.delivery_timeout: must be longer than 0 seconds"),
+        ({"delivery_timeout": 0}, "systems.kafka.delivery_timeout = 0: must be at least 1ms"),
+        ({"request_timeout": "100us"}, "request_timeout = '100us': must be at least 1ms"),
+        ({"fetch_wait": 0}, "systems.kafka.fetch_wait = 0: must be at least 1ms"),
+        ({"fetch_wait": "30s"}, "fetch_wait = '30s': must be shorter than request_timeout (30s)"),
+        ({"delivery_timeout": "29s"}, "'29s': must be at least request_timeout (30s)"),
+        ({"bootstrap_servers": "kafka://a:1"}, "= 'kafka://a:1': must be 'host:port'"),
+        ({"bootstrap_servers": "a b:1"}, "= 'a b:1': must be 'host:port'"),
+        ({"tls": "ca.pem"}, "systems.kafka.tls = 'ca.pem': must be a Tls: Tls(ca_file="),
+        ({"sasl": ("u", "s3cret")}, "systems.kafka.sasl: must be a Sasl: Sasl('user', Secret("),
+        ({"sasl": Sasl(cast("Any", 5), PASSWORD)}, "systems.kafka.sasl.username = 5: must be text"),
+        ({"client_id": 5}, "systems.kafka.client_id = 5: must be text, such as 'samza-py'"),
+        ({"name": 5}, "Kafka.name = 5: must be text, such as 'kafka'"),
         ({"max_fetch_bytes": 0}, "systems.kafka.max_fetch_bytes = 0: must be at least 1 byte"),
         (
             {"max_fetch_bytes": "4GiB"},
@@ -73,12 +84,54 @@ def test_plain_passwords_need_tls_or_the_word_of_the_user() -> None:
         ({"physical": "x" * 250}, "is no name of a topic: up to 249"),
         ({"partitions": 0}, "streams.orders.partitions = 0: must be at least 1"),
         ({"replicas": 0}, "streams.orders.replicas = 0: must be at least 1"),
+        ({"physical": 5}, "streams.orders.name = 5: is no name of a topic"),
+        ({"partitions": "4"}, "streams.orders.partitions = '4': must be a whole number, such as 3"),
+        ({"partitions": 4.5}, "streams.orders.partitions = 4.5: must be a whole number"),
+        ({"partitions": True}, "streams.orders.partitions = True: must be a whole number"),
+        ({"replicas": "3"}, "streams.orders.replicas = '3': must be a whole number"),
+        ({"config": ["a"]}, "streams.orders.config = ['a']: must be settings by name, {'ret"),
+        ({"config": {5: "a"}}, "streams.orders.config = 5: has a name that is not text"),
+        ({"config": {"a": None}}, "streams.orders.config.a: must be text, such as '86400000'"),
     ],
 )
 def test_a_wrong_topic_is_named(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError) as refused:
         Kafka("a:1").topic("orders", **settings)
     assert said in str(refused.value)
+
+
+def test_a_name_of_a_topic_is_text() -> None:
+    untyped: Any = Kafka("a:1").topic
+    with pytest.raises(ConfigError, match=r"systems\.kafka\.topic = 5: must be text"):
+        untyped(5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"kafka": "a:1"}, "KafkaCheckpoints.kafka = 'a:1': must be a Kafka: KafkaCheckpoints(Kaf"),
+        ({"topic": 5}, "KafkaCheckpoints.topic = 5: is no name of a topic"),
+        ({"topic": "a b"}, "KafkaCheckpoints.topic = 'a b': is no name of a topic"),
+        ({"replicas": "3"}, "KafkaCheckpoints.replicas = '3': must be a whole number"),
+    ],
+)
+def test_wrong_checkpoints_are_named(settings: dict[str, Any], said: str) -> None:
+    untyped: Any = KafkaCheckpoints
+    with pytest.raises(ConfigError) as refused:
+        untyped(**{"kafka": Kafka("a:1"), **settings})
+    assert said in str(refused.value)
+
+
+def test_settings_of_a_topic_become_text() -> None:
+    given: dict[str, str | int | float] = {"retention.ms": 86400000, "preallocate": True, "a": "b"}
+    topic = Kafka("a:1").topic("orders", config=given)
+    assert topic.config == {"retention.ms": "86400000", "preallocate": "true", "a": "b"}
+
+
+@pytest.mark.parametrize("profile", ["default", "low_latency"])
+def test_what_nobody_has_said_fits_what_somebody_has(profile: str) -> None:
+    impatient = Kafka("a:1", request_timeout="40ms").for_profile(profile)
+    assert impatient.cluster.fetch_wait_s == pytest.approx(0.02)
 
 
 def test_a_password_is_in_no_text() -> None:
@@ -176,3 +229,22 @@ def test_an_unknown_error_is_no_refusal_for_a_number_in_its_text() -> None:
         translated(unknown("orders-v87[3] at host:9087"), "writing"), UnavailableError
     )
     assert isinstance(translated(unknown("error code 87"), "writing"), RejectedError)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "for_good"),
+    [
+        ("InvalidReplicationFactorError", "because only 1 broker(s) are registered.", True),
+        ("InvalidReplicationFactorError", "All brokers are currently fenced.", False),
+        ("InvalidReplicationFactorError", "3 larger than available brokers: 1.", False),
+        ("InvalidConfigurationError", "Unknown topic config name: retention.mss", True),
+        ("InvalidPartitionsError", "too many", True),
+        ("InvalidRequestError", "", True),
+    ],
+)
+def test_brokers_that_are_still_starting_are_waited_for(
+    kind: str, said: str, for_good: bool
+) -> None:
+    error = translated(getattr(library("aiokafka.errors"), kind)(said), "making topic orders")
+    assert isinstance(error, ConnectorError)
+    assert isinstance(error, UnavailableError) is not for_good
