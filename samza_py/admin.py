@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from samza_py.errors import ConfigError
 from samza_py.message import Offset, Partition, Position
@@ -50,12 +50,13 @@ class AtOffset:
     after: Mapping[str, str]
 
     def __post_init__(self) -> None:
-        given: Any = self.after
-        table: Mapping[Any, Any] = given if isinstance(given, Mapping) else {"": 0}
-        for partition, offset in table.items():
+        given = cast("object", self.after)
+        if not isinstance(given, Mapping):
+            raise ConfigError("AtOffset", 'takes a mapping, such as {"0": "41"}', given)
+        for partition, offset in cast("Mapping[object, object]", given).items():
             if not (isinstance(partition, str) and isinstance(offset, str)):
                 why = 'takes texts, the partition\'s id and an offset: AtOffset({"0": "41"})'
-                raise ConfigError("AtOffset", why, given)
+                raise ConfigError("AtOffset", why, self.after)
 
 
 StartAt: TypeAlias = Oldest | Newest | AtTime | AtOffset

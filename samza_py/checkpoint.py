@@ -221,6 +221,15 @@ class Checkpoints(ABC):
             ConfigError: there is no place for it on this machine.
         """
 
+    def within(self, declared: Mapping[str, Any], merged: Mapping[str, Any]) -> Checkpoints:
+        """The same with the settings from outside, where they are kept in one of the job's systems.
+
+        Args:
+            declared: the job's systems as its file has them, by name.
+            merged: the same with what was set from outside.
+        """
+        return self
+
     async def plan(self, job: str) -> Sequence[Planned]:
         """What a start of this job would make for its checkpoints, or be refused by.
 

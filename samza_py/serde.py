@@ -256,9 +256,10 @@ def _dump_pydantic(value: Any) -> bytes:
 
 def _to_plain(value: Any) -> Any:
     """What msgspec writes for a pydantic model inside of another value."""
-    if hasattr(type(value), "model_validate_json"):
+    kind: type[object] = type(value)
+    if _is_pydantic(kind):
         return value.model_dump(mode="json")
-    raise NotImplementedError(f"{type(value).__name__} cannot be written as JSON")
+    raise NotImplementedError(f"{kind.__name__} cannot be written as JSON")
 
 
 def _from_plain(of: Any, value: Any) -> Any:

@@ -17,7 +17,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from samza_py.admin import Planned
 from samza_py.checkpoint import (
@@ -74,6 +74,13 @@ class KafkaCheckpoints(Checkpoints):
         self.kafka = kafka
         self.replicas = replicas
         self._topic = topic
+
+    def within(self, declared: Mapping[str, Any], merged: Mapping[str, Any]) -> Checkpoints:
+        """In the cluster as it is after merging, where it is one of the job's systems."""
+        name = self.kafka.name
+        if declared.get(name) != self.kafka:
+            return self  # another cluster, of the same name perhaps
+        return KafkaCheckpoints(merged[name], self._topic, self.replicas)
 
     def topic_of(self, job: str) -> str:
         """The name of the topic for the job of this name."""

@@ -24,7 +24,7 @@ def checkpoints_of(job: Job[Any], systems: Mapping[str, System]) -> Checkpoints:
         ConfigError: it would be the local file, and this user has no folder for it.
     """
     if job.checkpoints is not None:
-        return job.checkpoints
+        return job.checkpoints.within(job.systems, systems)
     offered = {name: kept for name, s in systems.items() if (kept := s.checkpoints()) is not None}
     durable = [kept for kept in offered.values() if kept.durable]
     if len(durable) == 1:

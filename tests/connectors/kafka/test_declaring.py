@@ -248,3 +248,23 @@ def test_brokers_that_are_still_starting_are_waited_for(
     error = translated(getattr(library("aiokafka.errors"), kind)(said), "making topic orders")
     assert isinstance(error, ConnectorError)
     assert isinstance(error, UnavailableError) is not for_good
+
+
+def test_checkpoints_are_kept_where_the_settings_from_outside_say() -> None:
+    kafka = Kafka("file:9092")
+    job: Job[None] = Job("pricing", checkpoints=KafkaCheckpoints(kafka, "kept", 3))
+    job.task(kafka.topic("orders"), name="look")(lambda order: None)
+    other = Sources(environment={"SAMZA_SYSTEMS__KAFKA__BOOTSTRAP_SERVERS": "outside:9092"})
+    found = resolve(job, other).resolved.checkpoints
+    assert found.location("pricing") == "topic kept of kafka at outside:9092"
+    assert isinstance(found, KafkaCheckpoints)
+    assert found.replicas == 3
+
+
+def test_checkpoints_of_another_cluster_stay_there() -> None:
+    elsewhere = KafkaCheckpoints(Kafka("elsewhere:9092"))
+    kafka = Kafka("file:9092")
+    job: Job[None] = Job("pricing", checkpoints=elsewhere)
+    job.task(kafka.topic("orders"), name="look")(lambda order: None)
+    other = Sources(environment={"SAMZA_SYSTEMS__KAFKA__BOOTSTRAP_SERVERS": "outside:9092"})
+    assert resolve(job, other).resolved.checkpoints is elsewhere
