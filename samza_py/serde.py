@@ -256,7 +256,7 @@ def _dump_pydantic(value: Any) -> bytes:
 
 def _to_plain(value: Any) -> Any:
     """What msgspec writes for a pydantic model inside of another value."""
-    kind: type[object] = type(value)
+    kind: Any = type(value)
     if _is_pydantic(kind):
         return value.model_dump(mode="json")
     raise NotImplementedError(f"{kind.__name__} cannot be written as JSON")
