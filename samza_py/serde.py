@@ -256,10 +256,9 @@ def _dump_pydantic(value: Any) -> bytes:
 
 def _to_plain(value: Any) -> Any:
     """What msgspec writes for a pydantic model inside of another value."""
-    kind: Any = type(value)
-    if _is_pydantic(kind):
+    if hasattr(value, "model_dump_json"):
         return value.model_dump(mode="json")
-    raise NotImplementedError(f"{kind.__name__} cannot be written as JSON")
+    raise NotImplementedError(f"{value.__class__.__name__} cannot be written as JSON")
 
 
 def _from_plain(of: Any, value: Any) -> Any:

@@ -238,7 +238,7 @@ class Reader:
         read, silent = ([seat for seat in some if not seat.failed] for some in (read, silent))
         # Where one that is being read was answered just now, its broker lives. Else all are away:
         # the others fall silent a moment later, as their last answers came a moment later.
-        lively_s = self._cluster.fetch_wait_s + LIVELY_S
+        lively_s = min(longest_s, self._cluster.fetch_wait_s + LIVELY_S)
         lively = any(not seat.paused and seat.silent_s <= lively_s for seat in read)
         if silent and not lively:
             silent_s = min(seat.silent_s for seat in silent)
