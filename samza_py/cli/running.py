@@ -64,10 +64,6 @@ def run_job(job: Job[Any], arguments: argparse.Namespace) -> int:
         redact=prepared.redact,
         write=shown.write,
     )
-    for warning in prepared.warnings:
-        logger.warning("%s", warning)
-    for line in banner(prepared.resolved):
-        logger.info("%s", line)
     try:
         with asyncio.Runner(loop_factory=new_loop) as runner:
             return runner.run(_run(prepared, shown, as_json=arguments.log_json))
@@ -90,6 +86,11 @@ async def _run_container(prepared: Prepared, shown: Display, *, as_json: bool) -
     options = resolved.options
     signals = Signals(loop, container, options.shutdown_timeout_s + 2 * options.close_timeout_s)
     signals.install()
+    # Whoever has read the first line may send a signal.
+    for warning in prepared.warnings:
+        logger.warning("%s", warning)
+    for line in banner(resolved):
+        logger.info("%s", line)
     shown.open()
     repeat(loop.call_later, shown, container.statistics)
     try:
