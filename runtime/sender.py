@@ -14,7 +14,11 @@ from samza_py.serde import Raw, Serde
 from samza_py.system import Output
 
 #: What a declared class takes besides its own kind, as the type checkers do (PEP 484).
-_AS_GOOD: dict[Any, Any] = {float: (float, int), bytes: (bytes, bytearray, memoryview)}
+_AS_GOOD: dict[Any, Any] = {
+    float: (float, int),
+    bytes: (bytes, bytearray, memoryview),
+    Any: object,  # a class by itself since Python 3.11, which nothing is an instance of
+}
 
 
 class Sender:
@@ -130,8 +134,6 @@ class Sender:
         """
         wanted = self._content
         is_class = isinstance(wanted, type) and not get_args(wanted) and not is_typeddict(wanted)
-        if wanted is Any:
-            is_class = False  # it is one, but takes everything
         if is_class and not issubclass(kind, _AS_GOOD.get(wanted, wanted)):
             raise self.misfit(TypeError(f"it takes {wanted.__name__}, not {kind.__name__}"))
         self.taken.add(kind)

@@ -130,11 +130,7 @@ class TaskInstance:
             await stores.forget(self._claim, newest)
         seam().reached("start.recovered")
         committer = Committer(
-            self._claim,
-            services.store,
-            participants,
-            self._sending.transaction,
-            newest,
+            self._claim, services.store, participants, self._sending.transaction, newest
         )
         self._commits = TaskCommits(self.scope, committer, services)
         if opened.starts_new:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from samza_py.connectors.kafka.failures import closed, unreached
-from samza_py.connectors.kafka.library import complaints, library, makes_no_topics
+from samza_py.connectors.kafka.library import complaints, connection_of, library, makes_no_topics
 from samza_py.connectors.kafka.security import Sasl, Tls, security_settings
 from samza_py.seam import seam
 
@@ -105,7 +105,7 @@ def _share_out_time(client: Any, servers: int) -> None:
     as a whole may take no longer. Each gets a share, and what follows on the first answer one too.
     The connections that are made later wait as long as they should.
     """
-    connection = getattr(client, "_client", None) or client.client
+    connection = connection_of(client)
     bootstrap, whole_ms = connection.bootstrap, connection._request_timeout_ms
 
     async def in_shares() -> None:

@@ -66,6 +66,11 @@ def library(module: str = "aiokafka") -> Any:
         raise ConfigError("connectors.kafka", why) from None
 
 
+def connection_of(client: Any) -> Any:
+    """What a consumer, producer or admin of the library asks the brokers with."""
+    return getattr(client, "_client", None) or getattr(client, "client", None)
+
+
 def makes_no_topics(client: Any) -> None:
     """Have a consumer, producer or admin of the library ask for topics without making them.
 
@@ -74,7 +79,7 @@ def makes_no_topics(client: Any) -> None:
     no setting for it. So its method is run with a request of our making, in this client alone:
     others in the process may be the user's. A version that looks different inside is left alone.
     """
-    connection: Any = getattr(client, "_client", None) or getattr(client, "client", None)
+    connection = connection_of(client)
     method: Any = getattr(connection, "_metadata_update", None)
     plain: Any = getattr(method, "__func__", None)
     request: Any = getattr(plain, "__globals__", {}).get("MetadataRequest")

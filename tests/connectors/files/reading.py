@@ -6,12 +6,13 @@ import gzip
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from cramjam import zstd
 
 from samza_py.checkpoint import Claim
-from samza_py.connectors.files import FileInput
+from samza_py.connectors.files import FileInput, Files
 from samza_py.connectors.files.offsets import START
 from samza_py.consumer import Consumer, Room
 from samza_py.message import END, Message, Partition, Position, Received, TaskPartition
@@ -19,6 +20,18 @@ from samza_py.message import END, Message, Partition, Position, Received, TaskPa
 CLAIM = Claim("reader/0", 1)
 ROOM = Room(1000, 1 << 20)
 SUFFIXES = {"none": "", "gzip": ".gz", "zstd": ".zst", "zip": ".zip"}
+
+
+def text(root: Path | str, path: str, **settings: Any) -> FileInput[str]:
+    """An input of text lines."""
+    return Files(root=str(root)).text("input", path, **settings)
+
+
+def fill(root: Path, *names: str) -> None:
+    """Files that hold their own name."""
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name + "\n")
 
 
 def packed(content: bytes, compression: str) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from samza_py.admin import AtOffset, AtTime, Newest, Oldest
-from samza_py.connectors.files import FileInput, Files
+from samza_py.connectors.files import Files
 from samza_py.connectors.files.offsets import START
 from samza_py.connectors.files.paths import bucket_of
 from samza_py.errors import ConfigError, ConnectorError, CorruptCheckpointError, PositionLostError
@@ -19,23 +19,14 @@ from tests.connectors.files.reading import CLAIM as OWNER
 from tests.connectors.files.reading import (
     consumer_of,
     drained,
+    fill,
     key_of,
     partitions_of,
     read_all,
     read_on,
+    text,
     values,
 )
-
-
-def text(root: Path | str, path: str, **settings: Any) -> FileInput[str]:
-    return Files(root=str(root)).text("input", path, **settings)
-
-
-def fill(root: Path, *names: str) -> None:
-    """Files that hold their own name."""
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(name + "\n")
 
 
 async def test_a_single_file_is_one_partition(tmp_path: Path) -> None:

@@ -19,18 +19,7 @@ from samza_py.connectors.files.storage import Entry, storage_at
 from samza_py.connectors.local import LocalCheckpoints
 from samza_py.errors import PositionLostError, UnavailableError
 from samza_py.message import Partition
-from tests.connectors.files.reading import partitions_of
-
-
-def text(root: Path | str, path: str, **settings: Any) -> FileInput[str]:
-    return Files(root=str(root)).text("input", path, **settings)
-
-
-def fill(root: Path, *names: str) -> None:
-    """Files that hold their own name."""
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(name + "\n")
+from tests.connectors.files.reading import fill, partitions_of, text
 
 
 async def test_the_same_files_have_the_same_lineage(tmp_path: Path) -> None:
